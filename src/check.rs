@@ -3,6 +3,7 @@
 
 mod clocks;
 mod finding;
+mod handshakes;
 mod log;
 mod mongodb;
 mod monitoring;
@@ -93,6 +94,7 @@ async fn check_with(
     let mut findings = vec![Finding::ok("configuration", format!("the settings for {} are valid", names.join(", ")))];
     let warn = |warning| Finding::warning("configuration", warning, "change it: it still works");
     findings.extend(config.warnings().map(warn));
+    findings.extend(handshakes::certificates(config, roles));
     let needs = |role: Role| roles.contains(&role);
     let mongodb =
         async { if needs(Role::Archiver) { Some(within(archiver::probe(&config.archiver)).await) } else { None } };

@@ -8,8 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::roles::Role;
+pub use log::{LogArguments, LogCommand, SessionsArguments, TableFormat, TailArguments, TailFormat};
 pub use quarantine::{QuarantineArguments, QuarantineCommand, WhichLines};
 
+mod log;
 mod quarantine;
 
 /// The chat backbone of live broadcasts: every accepted message delivered and archived, once, in order.
@@ -51,6 +53,11 @@ pub enum Command {
     /// Create missing streams and buckets of the log, update the existing ones, and print the changes. Roles never
     /// create any: they wait for this command. Exit codes: 0 done, 1 failed, 64 invalid configuration
     Setup(SetupArguments),
+    /// Show how full the log is and how far the archivers have read, or print its events as they arrive. Changes
+    /// nothing. Exit codes: 0 done, 1 failed, 64 invalid configuration
+    Log(LogArguments),
+    /// Print which delivery node serves which room's presenter. Exit codes: 0 done, 1 failed, 64 invalid configuration
+    Sessions(SessionsArguments),
     /// List, retry and discard lines of the log that could not be archived. Exit codes: 0 done, 1 partly done, 64
     /// invalid configuration
     Quarantine(QuarantineArguments),
@@ -336,6 +343,9 @@ mod tests {
             ["token", "--nickname", "n", "--user"].as_slice(),
             &["dev", "watch", "--room"],
             &["dev", "play", "f", "--room"],
+            &["log", "tail", "--room"],
+            &["log", "tail", "--user"],
+            &["sessions", "--room"],
         ];
         for command in commands {
             let parse = |idx: &str| {

@@ -2,6 +2,7 @@
 //! the layers. The result is then read strictly, because that crate would convert 1.5 to 1 and `true` to a number. One
 //! error lists every problem with its key and the place where it was set. Each crate defines what its settings mean.
 
+mod changes;
 pub mod command;
 mod layers;
 mod old_keys;
@@ -19,6 +20,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::logging;
+pub(crate) use changes::Loaded;
 use layers::Layer;
 use old_keys::OldKey;
 use strict::Read;

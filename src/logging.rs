@@ -1,10 +1,11 @@
 //! Logs of the process: `tracing` to standard error, as text or as JSON.
 
+use std::fmt;
 use std::io::IsTerminal as _;
 
 use conf::Problem;
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload};
 
 use crate::config::Invalid;
 
@@ -35,20 +36,49 @@ impl Config {
     }
 }
 
+/// Changes the filter of the installed logs.
+pub struct Filter(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
+
+impl Filter {
+    /// From now on that of the configuration, which was checked.
+    pub(crate) fn set(&self, config: &Config) {
+        let filter = config.filter().map_err(|problem| problem.to_string());
+        if let Err(error) = filter.and_then(|filter| (self.0)(filter).map_err(|error| error.to_string())) {
+            tracing::error!(error, "the filter of logs stays as it was: {error}");
+        }
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Filter")
+    }
+}
+
 /// Installs the process's logs and the panic hook. Call once.
-pub fn install(config: &Config) -> Result<(), Invalid> {
+pub fn install(config: &Config) -> Result<Filter, Invalid> {
     let filter = config.filter().map_err(Invalid::from)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.format {
-        Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
-        Format::Json => lines.json().flatten_event(true).init(),
-    }
+    let filter = match config.format {
+        Format::Text => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
+            let handle = lines.reload_handle();
+            lines.init();
+            Filter(Box::new(move |filter| handle.reload(filter)))
+        }
+        Format::Json => {
+            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            let handle = lines.reload_handle();
+            lines.init();
+            Filter(Box::new(move |filter| handle.reload(filter)))
+        }
+    };
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let reason = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(place, reason, "panic at {place}: {reason}");
     }));
-    Ok(())
+    Ok(filter)
 }
 
 /// Installs warnings and errors as text, for commands that a person runs.

@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         Command::Config(command) => return chatting_server::config::command::run(&command),
         Command::Check(arguments) => return chatting_server::check::run(&arguments),
         Command::Setup(arguments) => return chatting_server::setup::run(&arguments),
+        Command::Log(arguments) => return chatting_server::log::run(&arguments),
+        Command::Sessions(arguments) => return chatting_server::sessions::run(&arguments),
         Command::Quarantine(arguments) => return chatting_server::quarantine::run(&arguments),
         Command::Openapi(arguments) => {
             print(arguments.role.document().trim_end());

@@ -7,13 +7,21 @@ use std::process::ExitCode;
 use archiver::{Quarantine, QuarantinedLine, Retried, Which};
 
 use crate::cli::{QuarantineArguments, QuarantineCommand, WhichLines};
-use crate::config::{Config, Invalid};
-use crate::logging;
-use crate::roles::USAGE;
+use crate::config::Config;
+use crate::operator;
 use crate::terminal::printable;
 
 /// Characters of a line that a list shows: enough for the type and the room.
 const BEGINNING: usize = 160;
+
+/// Runs the command. The exit code is 0 if everything requested was done, 1 if not, 64 if the configuration is invalid.
+pub fn run(arguments: &QuarantineArguments) -> ExitCode {
+    operator::run(arguments.config.as_deref(), async |config| {
+        let Outcome { answer, is_done } = outcome(&config, &arguments.command).await?;
+        operator::print(answer)?;
+        Ok(is_done)
+    })
+}
 
 /// The result of a command.
 #[derive(Debug)]
@@ -24,51 +32,28 @@ struct Outcome {
     is_done: bool,
 }
 
-/// Runs the command. The exit code is 0 if everything requested was done, 1 if not, 64 if the configuration is invalid.
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
-pub fn run(arguments: &QuarantineArguments) -> ExitCode {
-    logging::install_for_people();
-    match outcome(arguments) {
-        Ok(Outcome { answer, is_done }) => {
-            print!("{answer}");
-            if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+async fn outcome(config: &Config, command: &QuarantineCommand) -> anyhow::Result<Outcome> {
+    let quarantine = Quarantine::connect(&config.archiver).await?;
+    match command {
+        QuarantineCommand::List { cause, first, lines } => {
+            let which = cause.map_or(Which::All, Which::Cause);
+            let total = quarantine.count(&which).await?;
+            let listed = quarantine.list(*cause, *first).await?;
+            let mut answer: String = listed.iter().map(|line| item(line, *lines)).collect();
+            writeln!(answer, "{} of {total} lines in quarantine", listed.len())?;
+            Ok(Outcome { answer, is_done: true })
         }
-        Err(error) => {
-            eprintln!("chatting-server: {error:#}");
-            let is_usage =
-                error.is::<Invalid>() || matches!(error.downcast_ref(), Some(archiver::Error::Config { .. }));
-            if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        QuarantineCommand::Show { position } => Ok(match quarantine.get(*position).await? {
+            Some(line) => Outcome { answer: whole(&line), is_done: true },
+            None => Outcome { answer: format!("{position}: not in quarantine\n"), is_done: false },
+        }),
+        QuarantineCommand::Retry(lines) => Ok(retried(&quarantine.retry(&which(lines)).await?)),
+        QuarantineCommand::Discard(lines) => {
+            let discarded = quarantine.discard(&which(lines)).await?;
+            let is_done = lines.positions.is_empty() || discarded == lines.positions.len() as u64;
+            Ok(Outcome { answer: format!("discarded {discarded}\n"), is_done })
         }
     }
-}
-
-fn outcome(arguments: &QuarantineArguments) -> anyhow::Result<Outcome> {
-    let config = Config::load(arguments.config.as_deref())?;
-    config.log_warnings();
-    let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(async {
-        let quarantine = Quarantine::connect(&config.archiver).await?;
-        match &arguments.command {
-            QuarantineCommand::List { cause, first, lines } => {
-                let which = cause.map_or(Which::All, Which::Cause);
-                let total = quarantine.count(&which).await?;
-                let listed = quarantine.list(*cause, *first).await?;
-                let mut answer: String = listed.iter().map(|line| item(line, *lines)).collect();
-                writeln!(answer, "{} of {total} lines in quarantine", listed.len())?;
-                Ok(Outcome { answer, is_done: true })
-            }
-            QuarantineCommand::Show { position } => Ok(match quarantine.get(*position).await? {
-                Some(line) => Outcome { answer: whole(&line), is_done: true },
-                None => Outcome { answer: format!("{position}: not in quarantine\n"), is_done: false },
-            }),
-            QuarantineCommand::Retry(lines) => Ok(retried(&quarantine.retry(&which(lines)).await?)),
-            QuarantineCommand::Discard(lines) => {
-                let discarded = quarantine.discard(&which(lines)).await?;
-                let is_done = lines.positions.is_empty() || discarded == lines.positions.len() as u64;
-                Ok(Outcome { answer: format!("discarded {discarded}\n"), is_done })
-            }
-        }
-    })
 }
 
 fn which(lines: &WhichLines) -> Which {

@@ -6,7 +6,7 @@
 //!    whether the role is ready.
 //! 3. `serve` connects to the log and retries every 2 s. Until then the main listener answers health checks (alive, not
 //!    ready), and 503 on every other path.
-//! 4. `work` runs the role, and beside it refreshes the issuer's keys.
+//! 4. `work` runs the role, and beside it refreshes the issuer's keys. SIGHUP changes what can be changed (`reload`).
 //! 5. A signal cancels `stop`: the role is not ready, takes no new work, finishes work in progress, and returns within
 //!    its grace period. A second signal ends the process at once, with 130.
 //! 6. The log is closed, then the listener for operators. The exit code is 0 after a stop, and 70 if the role, the log
@@ -24,15 +24,17 @@ use axum::http::StatusCode;
 use clap::ValueEnum;
 use conf::Problem;
 use runtime::Tasks;
-use tokio::net::TcpListener;
+use tls::ServerTls;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use web::Admin;
+use web::{Admin, Listener};
 
-use crate::config::{Config, Invalid};
+use crate::config::{Config, Invalid, Loaded};
 use crate::descriptors;
 use crate::logging;
+use crate::reload::Reload;
 use crate::service_manager;
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 
 /// A role: a part of the system with a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,17 +65,17 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Runs a role until a signal. The exit code is 0 after a stop, 64 if the configuration is invalid, 70 if the role
 /// failed.
 pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
-    let config = Config::checked(file, std::env::vars_os(), |config| Role::problems_of(&[role], config));
-    let config = config.and_then(|config| logging::install(&config.log).map(|()| config));
-    let config = match config {
-        Ok(config) => config,
+    let loaded = Loaded::checked(file, std::env::vars_os(), |config| Role::problems_of(&[role], config));
+    let loaded = loaded.and_then(|loaded| logging::install(&loaded.config.log).map(|filter| (loaded, filter)));
+    let (loaded, filter) = match loaded {
+        Ok(loaded) => loaded,
         Err(invalid) => {
             // Logs are not installed yet, or their own configuration is invalid.
             eprintln!("chatting-server {}: {invalid}", role.name());
             return ExitCode::from(USAGE);
         }
     };
-    config.log_warnings();
+    loaded.config.log_warnings();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -81,7 +83,7 @@ pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
             return ExitCode::from(SOFTWARE);
         }
     };
-    exit_code(role, runtime.block_on(live(role, config)))
+    exit_code(role, runtime.block_on(live(role, file, loaded, filter)))
 }
 
 /// Logs how the role ended.
@@ -100,8 +102,10 @@ fn exit_code(role: Role, ended: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-async fn live(role: Role, config: Config) -> anyhow::Result<()> {
+async fn live(role: Role, file: Option<&Path>, loaded: Loaded, filter: logging::Filter) -> anyhow::Result<()> {
     let stop = Signals::listen()?.stop();
+    let hangups = signals::hangups()?;
+    let config = loaded.config.clone();
     let auth = Arc::new(web::auth::Verifier::new(&config.auth).map_err(Invalid::from)?);
     let listen = match role {
         Role::Ingest => config.ingest.listen,
@@ -109,8 +113,11 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
         Role::Archiver => config.archiver.listen,
     };
     descriptors::check(role, &config);
-    let listener = bind(role, "listen", listen)?;
-    tracing::info!(role = role.name(), %listen, "{} listens on {listen}", role.name());
+    let [(section, tls), (admin_section, admin_tls)] = role.tls(&config);
+    let load = |section: &str, tls| ServerTls::load(section, tls).map_err(Invalid::from);
+    let (tls, admin_tls) = (load(&section, tls)?, load(&admin_section, admin_tls)?);
+    let listener = bind(role, "listen", listen, tls.clone())?;
+    tracing::info!(role = role.name(), %listen, "{} listens on {listen}{}", role.name(), about(tls.as_ref()));
     let admin = Admin::new(WAITING, stop.clone());
     metrics::declare_process(
         admin.metrics(),
@@ -124,11 +131,23 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     let informed = service_manager::inform(admin.clone(), stop.clone(), tasks.stop().clone());
     tasks.spawn("service manager", informed);
     if let Some(listen) = role.admin(&config) {
-        let listener = bind(role, "admin.listen", listen)?;
-        tracing::info!(role = role.name(), %listen, "{} answers health checks on {listen}", role.name());
+        let listener = bind(role, "admin.listen", listen, admin_tls.clone())?;
+        let (name, with_tls) = (role.name(), about(admin_tls.as_ref()));
+        tracing::info!(role = name, %listen, "{name} answers health checks on {listen}{with_tls}");
         tasks.spawn("admin listener", admin.clone().serve(listener, tasks.stop().clone()));
     }
-    let ended = serve(role, config, auth, listener, &admin, &stop, &tasks).await;
+    let (changes, changed) = watch::channel(config.clone());
+    let reload = Reload {
+        role,
+        file: file.map(Path::to_owned),
+        started: loaded,
+        filter,
+        auth: auth.clone(),
+        certificates: [tls, admin_tls].into_iter().flatten().collect(),
+        changes,
+    };
+    tasks.spawn("reload", reload.follow(hangups, tasks.stop().clone()));
+    let ended = serve(role, changed, auth, listener, &admin, &stop, &tasks).await;
     tasks.finish().await;
     ended.and(tasks.panicked().map_or(Ok(()), |panicked| Err(panicked.into())))
 }
@@ -136,17 +155,18 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
 /// Runs from the bound listeners to the closed log.
 async fn serve(
     role: Role,
-    config: Config,
+    changed: watch::Receiver<Config>,
     auth: Arc<web::auth::Verifier>,
-    listener: TcpListener,
+    listener: Listener,
     admin: &Arc<Admin>,
     stop: &CancellationToken,
     tasks: &Tasks,
 ) -> anyhow::Result<()> {
+    let config = changed.borrow().clone();
     // Without the log the process is alive but not ready. The main listener says so until the role takes over.
     let connected = stop.child_token();
     tasks.spawn("health before the log", {
-        let (listener, http, connected) = (duplicate(&listener)?, role.http(&config).clone(), connected.clone());
+        let (listener, http, connected) = (listener.duplicate()?, role.http(&config).clone(), connected.clone());
         let app = not_ready_yet(stop.clone());
         async move { web::serve(listener, app, &http, connected).await }
     });
@@ -164,7 +184,7 @@ async fn serve(
     });
 
     let grace = role.http(&config).grace.get() + OVERTIME;
-    let work = work(role, config, auth, listener, log.clone(), admin.clone(), stop.clone());
+    let work = work(role, changed, auth, listener, log.clone(), admin.clone(), stop.clone());
     #[allow(clippy::disallowed_methods, reason = "the role itself, not in the background: its result is awaited here")]
     let mut role = tokio::spawn(work);
     // A dropped branch only waits.
@@ -185,33 +205,41 @@ async fn serve(
 
 async fn work(
     role: Role,
-    config: Config,
+    mut changed: watch::Receiver<Config>,
     auth: Arc<web::auth::Verifier>,
-    listener: TcpListener,
+    listener: Listener,
     log: nats::Log,
     admin: Arc<Admin>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let ended = CancellationToken::new();
+    // A reload before this is part of what the role begins with.
+    let config = changed.borrow_and_update().clone();
+    let (of_ingest, ingest) = watch::channel(config.ingest.clone());
+    let (of_readers, readers) = watch::channel(config.ingest.room.readers);
+    let follow_changes = async {
+        while changed.changed().await.is_ok() {
+            let config = changed.borrow_and_update().clone();
+            of_readers.send_replace(config.ingest.room.readers);
+            of_ingest.send_replace(config.ingest);
+        }
+    };
     let work = async {
         let _ended = ended.clone().drop_guard();
         let auth = auth.clone();
         match role {
-            Role::Ingest => ingest::run(config.ingest, auth, listener, log, &admin, stop).await?,
-            Role::Delivery => {
-                let readers = config.ingest.room.readers;
-                delivery::run(config.delivery, readers, auth, listener, log, &admin, stop).await?
-            }
+            Role::Ingest => ingest::run(ingest, auth, listener, log, &admin, stop).await?,
+            Role::Delivery => delivery::run(config.delivery, readers, auth, listener, log, &admin, stop).await?,
             Role::Archiver => archiver::run(config.archiver, auth, listener, log, &admin, stop).await?,
         }
         anyhow::Ok(())
     };
-    // Until the role ends: requests in progress need keys.
-    tokio::join!(work, auth.follow_keys(&ended)).0
+    // Until the role ends: requests in progress need keys. A dropped wait for changes has changed nothing.
+    tokio::join!(work, auth.follow_keys(&ended), ended.run_until_cancelled(follow_changes)).0
 }
 
-fn bind(role: Role, member: &str, listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    web::listen(listen)
+fn bind(role: Role, member: &str, listen: SocketAddr, tls: Option<Arc<ServerTls>>) -> anyhow::Result<Listener> {
+    Listener::bind(listen, tls)
         .with_context(|| format!("cannot listen on {listen} ({}.{member}): set another address there", role.name()))
 }
 
@@ -225,11 +253,9 @@ fn not_ready_yet(stop: CancellationToken) -> Router {
     web::health(Arc::new(|| Err(WAITING.to_owned())), stop).fallback(later)
 }
 
-/// Another handle on the same socket.
-fn duplicate(listener: &TcpListener) -> anyhow::Result<TcpListener> {
-    use std::os::fd::AsFd as _;
-    let listener = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
-    Ok(TcpListener::from_std(listener)?)
+/// The end of the sentence about a listener.
+fn about(tls: Option<&Arc<ServerTls>>) -> String {
+    tls.map_or_else(String::new, |tls| format!(" with TLS; its certificate is valid until {}", tls.expires()))
 }
 
 /// Connects, and retries until a stop. None: the stop came first.
@@ -284,6 +310,16 @@ impl Role {
         }
     }
 
+    /// The sections with the certificates of the main listener and of that for operators.
+    pub(crate) fn tls(self, config: &Config) -> [(String, &tls::ServerConfig); 2] {
+        let (main, admin) = match self {
+            Role::Ingest => (&config.ingest.tls, &config.ingest.admin.tls),
+            Role::Delivery => (&config.delivery.tls, &config.delivery.admin.tls),
+            Role::Archiver => (&config.archiver.tls, &config.archiver.admin.tls),
+        };
+        [(format!("{}.tls", self.name()), main), (format!("{}.admin.tls", self.name()), admin)]
+    }
+
     /// The settings of the role's main listener.
     fn http(self, config: &Config) -> &web::ServeConfig {
         match self {
@@ -299,6 +335,7 @@ impl Role {
         problems.extend(config.log.filter().err());
         problems.extend(config.auth.problems());
         for role in roles {
+            problems.extend(role.tls(config).into_iter().flat_map(|(section, tls)| tls.problems(&section)));
             problems.extend(match role {
                 Role::Ingest => config.ingest.problems(config.nats.max_age.get()),
                 Role::Delivery => config.delivery.problems(),

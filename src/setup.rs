@@ -8,55 +8,39 @@ use std::process::ExitCode;
 use nats::{Change, Log};
 
 use crate::cli::SetupArguments;
-use crate::config::{Config, Invalid};
-use crate::logging;
-use crate::roles::USAGE;
+use crate::config::Config;
+use crate::operator;
 
 /// The connection's name in NATS' monitoring.
 const NAME: &str = "chatting-server setup";
 
 /// Sets up the log, and prints the changes. The exit code is 0 if it is done, 1 if not, 64 if the configuration is
 /// invalid.
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub fn run(arguments: &SetupArguments) -> ExitCode {
-    logging::install_for_people();
-    match set_up(arguments) {
-        Ok(answer) => {
-            print!("{answer}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("chatting-server: {error:#}");
-            let is_usage = error.is::<Invalid>()
-                || matches!(error.downcast_ref(), Some(nats::Error::Config { .. } | nats::Error::Partitions { .. }));
-            if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
-        }
-    }
+    operator::run(arguments.config.as_deref(), async |config| {
+        operator::print(set_up(&config, arguments).await?)?;
+        Ok(true)
+    })
 }
 
-fn set_up(arguments: &SetupArguments) -> anyhow::Result<String> {
-    let config = Config::load(arguments.config.as_deref())?;
-    config.log_warnings();
-    let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(async {
-        if arguments.dry_run {
-            let report = report(&nats::plan(&config.nats, NAME).await?, "would be created", "would change");
-            return Ok(if report.is_empty() { "nothing would change\n".to_owned() } else { report });
+async fn set_up(config: &Config, arguments: &SetupArguments) -> anyhow::Result<String> {
+    if arguments.dry_run {
+        let report = report(&nats::plan(&config.nats, NAME).await?, "would be created", "would change");
+        return Ok(if report.is_empty() { "nothing would change\n".to_owned() } else { report });
+    }
+    let mut answer = report(&nats::set_up(&config.nats, NAME).await?, "created", "changed");
+    let log = Log::connect(&config.nats, NAME).await?;
+    if arguments.new_epoch {
+        for (partition, (last, epoch)) in log.begin_epoch().await?.into_iter().enumerate() {
+            writeln!(answer, "CHAT_{partition}: epoch {epoch:x} from sequence {} on", last + 1)?;
         }
-        let mut answer = report(&nats::set_up(&config.nats, NAME).await?, "created", "changed");
-        let log = Log::connect(&config.nats, NAME).await?;
-        if arguments.new_epoch {
-            for (partition, (last, epoch)) in log.begin_epoch().await?.into_iter().enumerate() {
-                writeln!(answer, "CHAT_{partition}: epoch {epoch:x} from sequence {} on", last + 1)?;
-            }
-        } else {
-            for (partition, epoch) in log.timelines().epochs().enumerate() {
-                writeln!(answer, "CHAT_{partition}: epoch {epoch:x}")?;
-            }
+    } else {
+        for (partition, epoch) in log.timelines().epochs().enumerate() {
+            writeln!(answer, "CHAT_{partition}: epoch {epoch:x}")?;
         }
-        log.close().await;
-        Ok(answer)
-    })
+    }
+    log.close().await;
+    Ok(answer)
 }
 
 /// A line for each created stream, and for each changed setting.

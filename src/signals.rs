@@ -1,4 +1,4 @@
-//! Signals that stop the process: SIGTERM and SIGINT, with the same meaning.
+//! Signals: SIGTERM and SIGINT stop the process, with the same meaning, and SIGHUP asks it to reload.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,6 +12,11 @@ const INTERRUPTED: i32 = 130;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// From now on SIGHUP does not end the process, and is received there.
+pub(crate) fn hangups() -> anyhow::Result<Signal> {
+    signal(SignalKind::hangup()).context("cannot listen for SIGHUP")
 }
 
 impl Signals {

@@ -7,10 +7,10 @@ use crate::support::{JwksServer, Mongod, NatsServer, RoomServer, Settings, Signi
 const PASSWORD: &str = "hunter2-of-nats";
 
 /// The result of a check.
-struct Checked {
-    code: i32,
+pub(crate) struct Checked {
+    pub(crate) code: i32,
     /// Standard output and standard error.
-    output: String,
+    pub(crate) output: String,
     findings: Vec<Value>,
 }
 
@@ -24,7 +24,7 @@ impl Checked {
         self.findings.iter().filter(|finding| finding["part"] == part).map(told).collect()
     }
 
-    fn has(&self, part: &str, begin: &str, told: &str) -> bool {
+    pub(crate) fn has(&self, part: &str, begin: &str, told: &str) -> bool {
         self.of(part).iter().any(|finding| finding.starts_with(begin) && finding.contains(told))
     }
 }
@@ -37,7 +37,7 @@ async fn run(settings: &Settings, arguments: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-async fn check(settings: &Settings, arguments: &[&str]) -> Checked {
+pub(crate) async fn check(settings: &Settings, arguments: &[&str]) -> Checked {
     let (code, stdout, stderr) = run(settings, &[arguments, &["--format", "json"]].concat()).await;
     let report: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stdout} {stderr}"));
     let findings = report["findings"].as_array().unwrap().clone();

@@ -41,9 +41,12 @@ impl Dev {
             detached: false,
         };
         let mut dev = Dev { running: program.start().unwrap(), output };
+        // A reader can see a part of what one write writes: wait for the end of the text.
+        let end = if arguments.contains(&"--verbose") { "dev play samples/" } else { "--verbose prints them here" };
         eventually("dev is ready", PATIENCE, async || {
             dev.running.check().unwrap();
-            dev.printed().contains("Ctrl-C stops everything").then_some(())
+            let printed = dev.printed();
+            (printed.contains(end) && printed.ends_with('\n')).then_some(())
         })
         .await;
         dev

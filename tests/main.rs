@@ -19,11 +19,14 @@ mod log;
 mod metrics;
 mod moderation;
 mod openapi;
+mod operator;
 mod permissions;
 mod pipeline;
+mod reload;
 mod restore;
 mod roles;
 mod support;
 mod tidy;
+mod tls;
 #[cfg(feature = "shared-data")]
 mod words;

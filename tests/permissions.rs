@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 const PERMISSIONS: &str = include_str!("../deploy/nats/permissions.conf");
 
-const ROLES: [&str; 5] = ["ingest", "delivery", "archiver", "setup", "operator"];
+const ROLES: [&str; 6] = ["ingest", "delivery", "archiver", "setup", "operator", "observer"];
 
 fn password(user: &str) -> String {
     format!("hunter2-of-{user}")
@@ -38,7 +38,7 @@ fn with_login(settings: &Settings, nats: &NatsServer, user: &str) -> Settings {
 }
 
 /// Runs an operator's command.
-fn command(settings: &Settings, arguments: &[&str]) -> (bool, String) {
+pub(crate) fn command(settings: &Settings, arguments: &[&str]) -> (bool, String) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chatting-server"));
     let output = command.args(arguments).envs(settings.variables()).output().unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
@@ -92,6 +92,19 @@ async fn every_role_works_with_its_own_login_through_posts_bans_erasures_and_res
         let events = format!("{}/v1/rooms/42/events?ticket={}", delivery.url(), made["ticket"].as_str().unwrap());
         assert_eq!(client().get(events).send().await.unwrap().status(), StatusCode::OK);
     }
+    // The page of the play speaks the original's dialect.
+    let posts = format!("{}/v1/rooms/1/messages?first=1", archiver.url());
+    let reading = token_with(json!({ "user_idx": 8, "nickname": "analyst", "scope": "chat:read" }));
+    let ask = async |url: String| -> serde_json::Value {
+        let answer = client().get(url).bearer_auth(&reading).send().await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    };
+    let posted = ask(posts).await["messages"][0]["id"].as_str().unwrap().to_owned();
+    eventually("the archiver reads the saved cursors", SOON, async || {
+        let trace = ask(format!("{}/v1/rooms/1/messages/{posted}/trace", archiver.url())).await;
+        (trace["presenter"]["state"] == "written").then_some(())
+    })
+    .await;
     let privacy = token_with(json!({ "user_idx": 9, "nickname": "privacy", "scope": "chat:erase" }));
     let erasure = client().delete(format!("{}/v1/users/77?mode=anonymise", archiver.url())).bearer_auth(privacy);
     let erasure = erasure.send().await.unwrap();
@@ -112,6 +125,14 @@ async fn every_role_works_with_its_own_login_through_posts_bans_erasures_and_res
 
     let (is_sound, said) = command(&with("operator"), &["check", "--role", "archiver", &nats.monitoring_url()]);
     assert!(is_sound && said.contains("CHAT_0: the archivers have"), "{said}");
+    let (is_done, said) = command(&with("operator"), &["log", "status"]);
+    assert!(is_done && said.contains("KV_decisions"), "{said}");
+    let (is_done, said) = command(&with("operator"), &["log", "tail", "--no-follow"]);
+    assert!(!is_done, "this login reads no texts: {said}");
+    let (is_done, said) = command(&with("observer"), &["log", "tail", "--user", "11", "--no-follow"]);
+    assert!(is_done && said.contains("user: hello"), "{said}");
+    let (is_done, said) = command(&with("observer"), &["sessions"]);
+    assert!(is_done && said.starts_with("ROOM"), "{said}");
     for role in &roles {
         let log = role.log();
         assert!(!log.to_lowercase().contains("permissions violation") && !log.contains("hunter2"), "{log}");
@@ -177,7 +198,7 @@ async fn every_role_is_refused_what_is_not_its_own() {
     let nats = &nats().await;
     let (is_done, said) = command(&with_login(&Settings::new(), nats, "setup"), &["setup"]);
     assert!(is_done, "{said}");
-    let refused: [(&str, &[&[&str]]); 5] = [
+    let refused: [(&str, &[&[&str]]); 6] = [
         (
             "ingest",
             &[
@@ -199,6 +220,15 @@ async fn every_role_is_refused_what_is_not_its_own() {
         ),
         ("setup", &[&READER, &["chat.0", "$KV.decisions.x", "cursors", "$JS.API.STREAM.DELETE.CHAT_0"]]),
         ("operator", &[&STREAMS, &READER, &["chat.0", "$KV.decisions.x", "cursors", "$JS.API.STREAM.PURGE.CHAT_0"]]),
+        (
+            "observer",
+            &[
+                &STREAMS,
+                &READER,
+                &TICKETS,
+                &["chat.0", "$KV.decisions.x", "$KV.sessions.1", "cursors", "$JS.API.STREAM.PURGE.CHAT_0"],
+            ],
+        ),
     ];
     for (user, subjects) in refused {
         let login = Login::of(nats, user).await;

@@ -5,30 +5,32 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The workspace crates that each crate may depend on. Roles never depend on each other, nor do `nats` and `web`.
-const ARROWS: [(&str, &[&str]); 16] = [
-    (".", &["archiver", "chat", "conf", "delivery", "ingest", "metrics", "nats", "runtime", "testkit", "web"]),
-    ("archiver", &["chat", "conf", "console", "metrics", "nats", "runtime", "web", "words"]),
+const ARROWS: [(&str, &[&str]); 17] = [
+    (".", &["archiver", "chat", "conf", "delivery", "ingest", "metrics", "nats", "runtime", "testkit", "tls", "web"]),
+    ("archiver", &["chat", "conf", "console", "metrics", "nats", "runtime", "tls", "web", "words"]),
     ("bench", &["chat", "conf", "nats", "testkit", "web"]),
     ("chat", &[]),
     ("conf", &[]),
     ("console", &["web"]),
-    ("delivery", &["chat", "conf", "metrics", "nats", "runtime", "web"]),
-    ("ingest", &["chat", "conf", "metrics", "nats", "runtime", "web", "words"]),
+    ("delivery", &["chat", "conf", "metrics", "nats", "runtime", "tls", "web"]),
+    ("ingest", &["chat", "conf", "metrics", "nats", "runtime", "tls", "web", "words"]),
     ("metrics", &[]),
     ("model", &[]),
-    ("nats", &["chat", "conf", "metrics", "runtime"]),
+    ("nats", &["chat", "conf", "metrics", "runtime", "tls"]),
     ("reliability", &["archiver", "chat", "conf", "nats", "testkit", "web"]),
     ("runtime", &[]),
     ("testkit", &["archiver"]),
-    ("web", &["chat", "conf", "metrics", "runtime"]),
+    ("tls", &["conf"]),
+    ("web", &["chat", "conf", "metrics", "runtime", "tls"]),
     ("words", &[]),
 ];
 
 /// Libraries that only one crate may use. `.` is the binary: only it reads the configuration and sets up tracing.
-const ALONE: [(&str, &str); 6] = [
+const ALONE: [(&str, &str); 7] = [
     ("async-nats", "nats"),
     ("mongodb", "archiver"),
     ("jsonwebtoken", "web"),
+    ("tokio-rustls", "tls"),
     ("prometheus", "metrics"),
     ("tracing-subscriber", "."),
     ("clap", "."),

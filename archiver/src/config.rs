@@ -16,6 +16,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The listener for operators.
     pub admin: web::AdminConfig,
+    /// The certificate of the main listener.
+    pub tls: tls::ServerConfig,
     /// Timeouts and bounds of that listener; its grace period is also that of the writes in hand.
     pub http: web::ServeConfig,
     /// MongoDB, a replica set: `mongodb://…` or `mongodb+srv://…`. It may hold a password.

@@ -9,6 +9,7 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 mod access;
+mod attribute;
 mod bodies;
 mod broadcast_export;
 mod broadcasts;
@@ -23,6 +24,7 @@ mod parameters;
 mod path;
 mod refusal;
 mod replay;
+mod reports;
 mod role;
 mod schemas;
 mod state;
@@ -30,6 +32,7 @@ mod statistics;
 mod status;
 mod stream;
 mod time_format;
+mod trace;
 mod turns;
 mod values;
 

@@ -3,6 +3,7 @@
 //! `docs/reference/archive-schema.md` describes the collections, `docs/reference/archive-api.md` the read API. Nothing
 //! below `http` knows HTTP.
 
+mod acknowledgements;
 mod archive;
 mod config;
 mod erasure;

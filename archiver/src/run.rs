@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use nats::{Consumer, Fill, Log};
 use runtime::Tasks;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use web::Admin;
 use web::auth::Verifier;
+use web::{Admin, Listener};
 
 use crate::erasure::service::Eraser;
 use crate::http;
@@ -47,7 +46,7 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 pub async fn run(
     config: Config,
     auth: Arc<Verifier>,
-    listener: TcpListener,
+    listener: Listener,
     log: Log,
     admin: &Admin,
     stop: CancellationToken,

@@ -283,7 +283,7 @@ fn message(number: usize, texts: &[String]) -> anyhow::Result<Event> {
     let idx = UserIdx::try_from(1 + (number * 7_919 % USERS) as i64)?;
     let user = User { idx, nickname: format!("시청자{idx}"), role: Role::Viewer };
     let text = format!("{} {number}", texts[number * 31 % texts.len()]);
-    Ok(Event::now(room, Body::MessagePosted(MessagePosted { user, text, flags: Vec::new() })))
+    Ok(Event::now(room, Body::MessagePosted(MessagePosted::new(user, text))))
 }
 
 fn deletion(message: &Event) -> anyhow::Result<Event> {

@@ -16,6 +16,8 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::process;
+use crate::process::Spent;
 use crate::system::System;
 use crate::texts::texts;
 use poster::{Poster, Turn};
@@ -87,10 +89,22 @@ pub(crate) struct Outcome {
     pub(crate) arrived: Option<(u64, u64)>,
     /// Accepted messages that were lost, repeated or out of order.
     pub(crate) wrong: u64,
-    /// CPU microseconds per message, by process. `generator` is this program.
-    pub(crate) processor: Vec<(&'static str, f64)>,
+    /// What each process spent. `generator` is this program.
+    pub(crate) costs: Vec<Cost>,
     /// Resident bytes of the target's processes at the end of the run.
     pub(crate) memory: u64,
+}
+
+/// What a process spent on a message.
+#[derive(Debug, Clone)]
+pub(crate) struct Cost {
+    pub(crate) name: &'static str,
+    /// CPU microseconds outside the kernel.
+    pub(crate) user: f64,
+    /// CPU microseconds inside the kernel.
+    pub(crate) kernel: f64,
+    /// Context switches.
+    pub(crate) switches: f64,
 }
 
 /// Runs the load in a thread of its own.
@@ -147,7 +161,7 @@ async fn generate(
         connected.push(Poster { number: number as u64, stream, requests });
     }
 
-    let (before, own_before) = (target.processor()?, own_processor()?);
+    let before = spent(&target)?;
     let began = Instant::now();
     let turn = match load.pace {
         Pace::Closed(_) => Turn::AtOnce(began + load.duration),
@@ -173,7 +187,7 @@ async fn generate(
     while has_sockets && arrived.get() < accepted && Instant::now() < patience && !watching.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let (after, own_after) = (target.processor()?, own_processor()?);
+    let after = spent(&target)?;
     let memory = target.memory()?;
     stop.cancel();
     let (mut latency, mut wrong) = (Histogram::<u64>::new(3)?, 0);
@@ -188,17 +202,22 @@ async fn generate(
     }
     // The rest of each poster's count did not arrive, or arrived twice.
     wrong += if has_sockets { of.values().sum::<u64>() } else { 0 };
-    let a_message = |seconds: f64| seconds * 1_000_000.0 / accepted.max(1) as f64;
-    let mut processor: Vec<_> =
-        before.iter().zip(after).map(|((name, before), (_, after))| (*name, a_message(after - before))).collect();
-    processor.push(("generator", a_message(own_after - own_before)));
+    let messages = accepted.max(1) as f64;
+    let micros = |seconds: f64| seconds * 1_000_000.0 / messages;
+    let costs = before.iter().zip(after).map(|((name, before), (_, after))| Cost {
+        name,
+        user: micros(after.user - before.user),
+        kernel: micros(after.kernel - before.kernel),
+        // Threads that ended meanwhile took their count with them.
+        switches: after.switches.saturating_sub(before.switches) as f64 / messages,
+    });
     let quantiles = |of: &Histogram<u64>| (of.value_at_quantile(0.5), of.value_at_quantile(0.99));
     Ok(Outcome {
         rate: accepted as f64 / took.as_secs_f64(),
         answered: quantiles(&answered),
         arrived: has_sockets.then(|| quantiles(&latency)),
         wrong,
-        processor,
+        costs: costs.collect(),
         memory,
     })
 }
@@ -217,8 +236,9 @@ fn clock(rate: u64, began: Instant, duration: Duration, due: mpsc::UnboundedSend
     }
 }
 
-/// CPU seconds of this thread.
-fn own_processor() -> anyhow::Result<f64> {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)?;
-    Ok(Duration::from(now).as_secs_f64())
+/// What the target's processes and this thread have spent so far.
+fn spent(target: &Target) -> anyhow::Result<Vec<(&'static str, Spent)>> {
+    let mut spent = target.spent()?;
+    spent.push(("generator", process::spent_by_this_thread()?));
+    Ok(spent)
 }

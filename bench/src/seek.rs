@@ -103,6 +103,7 @@ impl Bench {
             nickname: "bench".to_owned(),
             email: "bench@example.com".to_owned(),
             scopes: vec!["chat:read".to_owned()],
+            attributes: None,
         };
         let token = web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, Duration::from_secs(24 * 3_600));
         let (port, session) = (servers.port, SessionId::new());
@@ -196,7 +197,7 @@ fn message(number: usize) -> anyhow::Result<Event> {
     let idx = UserIdx::try_from(1 + number as i64 % 5_000)?;
     let user = User { idx, nickname: format!("user{}", idx.get()), role: Role::Viewer };
     let text = format!("message {number}, as long as people write them");
-    event(number, Body::MessagePosted(MessagePosted { user, text, flags: Vec::new() }))
+    event(number, Body::MessagePosted(MessagePosted::new(user, text)))
 }
 
 /// An event at the time of the message of that number.

@@ -198,7 +198,7 @@ async fn post(log: &Log, rooms: std::ops::RangeInclusive<usize>, count: usize) -
 fn message(room: usize, text: String) -> anyhow::Result<Event> {
     let presenter = PresenterIdx::try_from(room as i64)?;
     let user = User { idx: UserIdx::try_from(1)?, nickname: "bench".to_owned(), role: Role::Viewer };
-    Ok(Event::now(presenter, Body::MessagePosted(MessagePosted { user, text, flags: Vec::new() })))
+    Ok(Event::now(presenter, Body::MessagePosted(MessagePosted::new(user, text))))
 }
 
 async fn connect(url: &str) -> anyhow::Result<Log> {

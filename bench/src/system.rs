@@ -159,7 +159,7 @@ impl System {
     pub(crate) fn token(&self, user: i64) -> String {
         let secret = Secret::from(SECRET.to_owned());
         let (nickname, email) = (format!("user{user}"), "user@example.com".to_owned());
-        let identity = web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new() };
+        let identity = web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new(), attributes: None };
         web::auth::mint(&secret, &identity, Duration::from_secs(3_600))
     }
 }

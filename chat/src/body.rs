@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::attributes::Attributes;
 use crate::holds::{Hold, MessageDenied, MessageHeld, MessageReleased};
 use crate::ids::{EventId, SessionId, UserIdx};
 use crate::kind::EventKind;
 use crate::malformed::{MalformedEvent, parse};
 use crate::posted::PostedLine;
+use crate::reports::{MessageReported, ReportClosed};
 use crate::time::optional_millis;
 
 /// What happened. The variant is the member `type`; its fields stand beside `type` in the line.
@@ -26,6 +28,16 @@ pub enum Body {
     MessageReleased(Box<MessageReleased>),
     /// `message.denied`
     MessageDenied(MessageDenied),
+    /// `notice.posted`
+    NoticePosted(NoticePosted),
+    /// `message.pinned`
+    MessagePinned(MessagePinned),
+    /// `message.unpinned`
+    MessageUnpinned(MessageUnpinned),
+    /// `message.reported`
+    MessageReported(MessageReported),
+    /// `report.closed`
+    ReportClosed(ReportClosed),
     /// `user.banned`
     UserBanned(UserBanned),
     /// `user.unbanned`
@@ -97,6 +109,19 @@ pub struct MessagePosted {
     /// The names of the filter's findings; omitted when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+    /// The message of the room that this one answers. It need not exist.
+    #[serde(default, rename = "replyTo", skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<EventId>,
+    /// What the platform says about the message or its author. Never the author's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<Attributes>,
+}
+
+impl MessagePosted {
+    /// A message that is nothing but a text.
+    pub fn new(user: User, text: impl Into<String>) -> MessagePosted {
+        MessagePosted { user, text: text.into(), flags: Vec::new(), reply_to: None, attributes: None }
+    }
 }
 
 /// One message is deleted.
@@ -121,6 +146,33 @@ pub struct MessageRestored {
     /// The reason, in that user's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// A notice to everybody in the room. It is deleted, restored, cleared and erased as a message of its author is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticePosted {
+    /// The moderator or presenter.
+    pub user: User,
+    /// The text as sent, trimmed but not normalised.
+    pub text: String,
+}
+
+/// A message is pinned, in place of the room's pinned message if there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessagePinned {
+    /// The message or notice. It need not exist.
+    pub target: EventId,
+    /// The moderator or presenter.
+    pub by: User,
+}
+
+/// The pinned message is unpinned. A deletion of the message unpins it as well, without this event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageUnpinned {
+    /// The message that was pinned.
+    pub target: EventId,
+    /// The moderator or presenter.
+    pub by: User,
 }
 
 /// A user is banned from the room, or from every room except their own.
@@ -254,6 +306,11 @@ impl Body {
             Body::MessageHeld(_) => EventKind::MessageHeld,
             Body::MessageReleased(_) => EventKind::MessagePosted,
             Body::MessageDenied(_) => EventKind::MessageDenied,
+            Body::NoticePosted(_) => EventKind::NoticePosted,
+            Body::MessagePinned(_) => EventKind::MessagePinned,
+            Body::MessageUnpinned(_) => EventKind::MessageUnpinned,
+            Body::MessageReported(_) => EventKind::MessageReported,
+            Body::ReportClosed(_) => EventKind::ReportClosed,
             Body::UserBanned(_) => EventKind::UserBanned,
             Body::UserUnbanned(_) => EventKind::UserUnbanned,
             Body::ModeratorAdded(_) => EventKind::ModeratorAdded,
@@ -293,6 +350,11 @@ impl Body {
             EventKind::MessageRestored => Body::MessageRestored(parse(line)?),
             EventKind::MessageHeld => Body::MessageHeld(parse(line)?),
             EventKind::MessageDenied => Body::MessageDenied(parse(line)?),
+            EventKind::NoticePosted => Body::NoticePosted(parse(line)?),
+            EventKind::MessagePinned => Body::MessagePinned(parse(line)?),
+            EventKind::MessageUnpinned => Body::MessageUnpinned(parse(line)?),
+            EventKind::MessageReported => Body::MessageReported(parse(line)?),
+            EventKind::ReportClosed => Body::ReportClosed(parse(line)?),
             EventKind::UserBanned => Body::UserBanned(parse(line)?),
             EventKind::UserUnbanned => Body::UserUnbanned(parse(line)?),
             EventKind::ModeratorAdded => Body::ModeratorAdded(parse(line)?),

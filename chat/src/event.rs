@@ -105,6 +105,11 @@ impl Event {
             Body::MessageHeld(body) => line(self, body),
             Body::MessageReleased(body) => line(self, body),
             Body::MessageDenied(body) => line(self, body),
+            Body::NoticePosted(body) => line(self, body),
+            Body::MessagePinned(body) => line(self, body),
+            Body::MessageUnpinned(body) => line(self, body),
+            Body::MessageReported(body) => line(self, body),
+            Body::ReportClosed(body) => line(self, body),
             Body::UserBanned(body) => line(self, body),
             Body::UserUnbanned(body) => line(self, body),
             Body::ModeratorAdded(body) => line(self, body),
@@ -142,7 +147,7 @@ mod tests {
     use super::*;
 
     /// One event of every type, as it stands in the log.
-    const LINES: [&str; 24] = [
+    const LINES: [&str; 31] = [
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
@@ -164,8 +169,15 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000013","type":"moderator.removed","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"left the team"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000014","type":"message.restored","presenterIdx":42,"at":"2026-11-22T12:35:10.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"a mistake"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000015","type":"user.banned","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"until":"2026-11-22T12:45:00.000Z","purgeSeconds":600,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
-        r#"{"v":1,"id":"019ab5a0-8000-5000-8000-000000000016","type":"message.held","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","requestKey":"019ab5a0-8000-5000-8000-0000000000aa","request":"00d4a7e1b05f3c29","target":"019ab5a0-8000-7000-8000-000000000017","until":"2026-11-22T12:45:00.000Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"held","flags":["ko.abuse"]}"#,
-        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000017","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"held","flags":["ko.abuse"],"held":{"at":"2026-11-22T12:35:00.000Z","position":"1879f0c3a1b2c3d4-1f-3","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"harmless"}}"#,
+        r##"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000016","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:35:01.000Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"thanks","flags":["ko.abuse"],"replyTo":"019ab5a0-8000-7000-8000-000000000002","attributes":{"amount":5,"badges":[{"id":"subscriber","version":12}],"color":"#00C853"}}"##,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000017","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:35:01.000Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"yes","replyTo":"019ab5a0-8000-7000-8000-000000000002"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000018","type":"notice.posted","presenterIdx":42,"at":"2026-11-22T12:35:02.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"the quiz starts"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000019","type":"message.pinned","presenterIdx":42,"at":"2026-11-22T12:35:03.000Z","target":"019ab5a0-8000-7000-8000-000000000018","by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000001a","type":"message.unpinned","presenterIdx":42,"at":"2026-11-22T12:35:04.000Z","target":"019ab5a0-8000-7000-8000-000000000018","by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-5000-8000-000000000016","type":"message.reported","presenterIdx":42,"at":"2026-11-22T12:35:10.000Z","requestKey":"019ab5a0-8000-5000-8000-0000000000ab","request":"00d4a7e1b05f3c29","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":8,"nickname":"viewer","role":"viewer"},"category":"spam","reason":"again and again"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000017","type":"report.closed","presenterIdx":42,"at":"2026-11-22T12:35:20.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"harmless"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-5000-8000-000000000016","type":"message.held","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","requestKey":"019ab5a0-8000-5000-8000-0000000000aa","request":"00d4a7e1b05f3c29","target":"019ab5a0-8000-7000-8000-000000000017","until":"2026-11-22T12:45:00.000Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"held","flags":["ko.abuse"],"replyTo":"019ab5a0-8000-7000-8000-000000000002","attributes":{"amount":5,"badges":[{"id":"subscriber","version":12}]}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000017","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"held","flags":["ko.abuse"],"replyTo":"019ab5a0-8000-7000-8000-000000000002","attributes":{"amount":5,"badges":[{"id":"subscriber","version":12}]},"held":{"at":"2026-11-22T12:35:00.000Z","position":"1879f0c3a1b2c3d4-1f-3","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"harmless"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000017","type":"message.denied","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","target":"019ab5a0-8000-7000-8000-000000000017","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"harmful"}"#,
     ];
 
@@ -181,6 +193,16 @@ mod tests {
     fn every_type_is_read_as_its_own() {
         let bodies: Vec<Body> = LINES.iter().map(|line| Event::from_line(line.as_bytes()).unwrap().body).collect();
         insta::assert_debug_snapshot!(bodies);
+    }
+
+    #[test]
+    fn attributes_beyond_the_bounds_of_this_version_are_read_all_the_same() {
+        let amount = r#""amount":5"#;
+        let later = LINES[21].replace(amount, r#""amount":0.5,"deep":[[[null]]]"#);
+        let event = Event::from_line(later.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(event.to_line().to_vec()).unwrap().len(), later.len());
+        let spelled = LINES[21].replace(amount, r#""amount" : 5"#).replace(r#""badges""#, r#" "badges""#);
+        assert_eq!(Event::from_line(spelled.as_bytes()), Event::from_line(LINES[21].as_bytes()));
     }
 
     #[test]

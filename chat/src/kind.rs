@@ -20,6 +20,16 @@ pub enum EventKind {
     MessageHeld,
     /// `message.denied`
     MessageDenied,
+    /// `notice.posted`
+    NoticePosted,
+    /// `message.pinned`
+    MessagePinned,
+    /// `message.unpinned`
+    MessageUnpinned,
+    /// `message.reported`
+    MessageReported,
+    /// `report.closed`
+    ReportClosed,
     /// `user.banned`
     UserBanned,
     /// `user.unbanned`
@@ -44,12 +54,17 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that this version knows.
-    pub const KNOWN: [EventKind; 14] = [
+    pub const KNOWN: [EventKind; 19] = [
         EventKind::MessagePosted,
         EventKind::MessageDeleted,
         EventKind::MessageRestored,
         EventKind::MessageHeld,
         EventKind::MessageDenied,
+        EventKind::NoticePosted,
+        EventKind::MessagePinned,
+        EventKind::MessageUnpinned,
+        EventKind::MessageReported,
+        EventKind::ReportClosed,
         EventKind::UserBanned,
         EventKind::UserUnbanned,
         EventKind::ModeratorAdded,
@@ -69,6 +84,11 @@ impl EventKind {
             EventKind::MessageRestored => "message.restored",
             EventKind::MessageHeld => "message.held",
             EventKind::MessageDenied => "message.denied",
+            EventKind::NoticePosted => "notice.posted",
+            EventKind::MessagePinned => "message.pinned",
+            EventKind::MessageUnpinned => "message.unpinned",
+            EventKind::MessageReported => "message.reported",
+            EventKind::ReportClosed => "report.closed",
             EventKind::UserBanned => "user.banned",
             EventKind::UserUnbanned => "user.unbanned",
             EventKind::ModeratorAdded => "moderator.added",
@@ -96,6 +116,11 @@ impl From<&str> for EventKind {
             "message.restored" => EventKind::MessageRestored,
             "message.held" => EventKind::MessageHeld,
             "message.denied" => EventKind::MessageDenied,
+            "notice.posted" => EventKind::NoticePosted,
+            "message.pinned" => EventKind::MessagePinned,
+            "message.unpinned" => EventKind::MessageUnpinned,
+            "message.reported" => EventKind::MessageReported,
+            "report.closed" => EventKind::ReportClosed,
             "user.banned" => EventKind::UserBanned,
             "user.unbanned" => EventKind::UserUnbanned,
             "moderator.added" => EventKind::ModeratorAdded,

@@ -9,7 +9,7 @@
 //!
 //! let room: PresenterIdx = "42".parse()?;
 //! let user = User { idx: UserIdx::try_from(7)?, nickname: "mina".to_owned(), role: Role::Viewer };
-//! let posted = MessagePosted { user, text: "hello".to_owned(), flags: Vec::new() };
+//! let posted = MessagePosted::new(user, "hello");
 //! let event = Event::now(room, Body::MessagePosted(posted));
 //!
 //! let line = event.to_line();
@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attributes;
 mod bans;
 mod body;
 mod event;
@@ -33,18 +34,23 @@ mod ids;
 mod kind;
 mod malformed;
 mod moderators;
+mod pins;
 mod position;
 mod posted;
 mod readers;
+mod reports;
 pub mod settings;
 mod time;
 mod written;
 
+pub use attributes::{
+    Attributes, InvalidAttributes, LARGEST_ATTRIBUTES_BYTES, LONGEST_ATTRIBUTE_NAME, MOST_ATTRIBUTES, is_attribute_name,
+};
 pub use bans::{Ban, LatestBan};
 pub use body::{
-    Body, ErasureMode, MessageDeleted, MessagePosted, MessageRestored, ModeratorAdded, ModeratorRemoved,
-    PresenterConnected, PresenterDisconnected, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased,
-    UserUnbanned,
+    Body, ErasureMode, MessageDeleted, MessagePinned, MessagePosted, MessageRestored, MessageUnpinned, ModeratorAdded,
+    ModeratorRemoved, NoticePosted, PresenterConnected, PresenterDisconnected, Role, RoomCleared, RoomUpdated, User,
+    UserBanned, UserErased, UserUnbanned,
 };
 pub use event::{Event, Request};
 pub use head::Head;
@@ -56,7 +62,9 @@ pub use ids::{
 pub use kind::EventKind;
 pub use malformed::MalformedEvent;
 pub use moderators::Moderators;
+pub use pins::Pins;
 pub use position::{InvalidPosition, Position};
 pub use posted::PostedLine;
 pub use readers::Readers;
+pub use reports::{MessageReported, ReportCategory, ReportClosed};
 pub use time::now;

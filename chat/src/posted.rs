@@ -1,6 +1,7 @@
 //! A `message.posted` in the form in which [`Event::to_line`](crate::Event::to_line) writes it, read in one pass and
 //! without a copy. Nearly every line of a log is one. [`PostedLine::scan`] accepts that form alone, byte for byte: it
-//! returns nothing for any other JSON, and serde reads the line instead. Both give the same members.
+//! returns nothing for any other JSON, nor for a message with attributes, and serde reads the line instead. Both give the
+//! same members.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -39,12 +40,18 @@ pub struct PostedLine<'a> {
     pub(crate) request: Option<RequestDigest>,
     /// The flags as a JSON array.
     flags_json: Option<&'a str>,
+    reply_to: Option<EventId>,
 }
 
 impl<'a> PostedLine<'a> {
     /// Reads a line. `None`: the line is not a `message.posted` in exactly this form.
     pub fn scan(line: &'a [u8]) -> Option<PostedLine<'a>> {
-        let mut rest = Rest(str::from_utf8(line).ok()?);
+        PostedLine::scan_text(simdutf8::basic::from_utf8(line).ok()?)
+    }
+
+    /// As [`PostedLine::scan`], for a line that is known to be UTF-8.
+    pub fn scan_text(line: &'a str) -> Option<PostedLine<'a>> {
+        let mut rest = Rest(line);
         rest.literal(r#"{"v":1,"id":""#)?;
         let (id_text, id) = rest.uuid()?;
         rest.literal(r#"","type":"message.posted","presenterIdx":"#)?;
@@ -71,6 +78,7 @@ impl<'a> PostedLine<'a> {
             Some(()) => Some(rest.strings()?),
             None => None,
         };
+        let reply_to = rest.member(r#","replyTo":""#, |rest| rest.uuid())?.map(|(_, id)| EventId(id));
         (rest.0 == "}").then_some(PostedLine {
             id: EventId(id),
             id_text,
@@ -86,6 +94,7 @@ impl<'a> PostedLine<'a> {
             key: key.map(KeyId),
             request,
             flags_json,
+            reply_to,
         })
     }
 
@@ -98,7 +107,8 @@ impl<'a> PostedLine<'a> {
     pub(crate) fn message(&self) -> serde_json::Result<MessagePosted> {
         let flags = self.flags_json.map(serde_json::from_str).transpose()?.unwrap_or_default();
         let user = User { idx: self.user, nickname: unescaped(self.nickname_json)?, role: self.role };
-        Ok(MessagePosted { user, text: unescaped(self.text_json)?, flags })
+        let text = unescaped(self.text_json)?;
+        Ok(MessagePosted { user, text, flags, reply_to: self.reply_to, attributes: None })
     }
 }
 
@@ -250,7 +260,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Body, Event, EventKind, Head};
+    use crate::{Attributes, Body, Event, EventKind, Head};
 
     /// Reads a line by serde alone.
     fn slow(line: &[u8]) -> Option<Event> {
@@ -268,8 +278,16 @@ mod tests {
             role,
         });
         let flags = prop::collection::vec(any::<String>(), 0..3);
-        let message =
-            (user, any::<String>(), flags).prop_map(|(user, text, flags)| MessagePosted { user, text, flags });
+        let reply_to = prop::option::of(any::<u128>());
+        let attributes =
+            prop::option::weighted(0.2, prop::collection::btree_map("[a-z]{1,4}", "[a-z\"\\\\]{0,4}", 0..3));
+        let message = (user, any::<String>(), flags, reply_to, attributes).prop_map(
+            |(user, text, flags, reply_to, attributes)| {
+                let reply_to = reply_to.map(|id| EventId(Uuid::from_u128(id)));
+                let attributes = attributes.map(|members| Attributes::parse(&serde_json::json!(members)).unwrap());
+                MessagePosted { flags, reply_to, attributes, ..MessagePosted::new(user, text) }
+            },
+        );
         // From the year 0 to the end of 9999.
         let at = -62_167_219_200_000..253_402_207_199_999_i64;
         let request = prop::option::of((any::<u128>(), any::<String>()));
@@ -311,10 +329,12 @@ mod tests {
         fn the_scanner_reads_written_lines_as_serde_does(event in event()) {
             let line = event.to_line();
             prop_assert_eq!(&line, &event.serialized());
-            // Larger numbers are left to serde.
+            // Larger numbers and attributes are left to serde.
             let is_small = |idx: i64| idx < 10_i64.pow(SAFE_DIGITS as u32);
             let Body::MessagePosted(message) = &event.body else { panic!("it is a message") };
-            let is_scanned = is_small(message.user.idx.get()) && event.presenter.is_some_and(|room| is_small(room.get()));
+            let is_scanned = is_small(message.user.idx.get())
+                && event.presenter.is_some_and(|room| is_small(room.get()))
+                && message.attributes.is_none();
             prop_assert_eq!(PostedLine::scan(&line).is_some(), is_scanned);
             prop_assert_eq!(slow(&line), Some(event.clone()));
             prop_assert_eq!(Event::from_line(&line), Ok(event));
@@ -372,6 +392,9 @@ mod tests {
             ("\"}", "\"} "),
             ("\"a b\"", r#""a b","flags":[]"#),
             ("\"text\"", r#""flags":["a"],"text""#),
+            ("\"a b\"", r#""a b","replyTo":null"#),
+            ("\"a b\"", r#""a b","replyTo":"019AB5A0-8000-7000-8000-00000000000A""#),
+            ("\"a b\"", r#""a b","attributes":{"color":"red"}"#),
         ] {
             let line = LINE.replace(from, to);
             assert_ne!(line, LINE, "{from}");

@@ -16,7 +16,7 @@ const FRAME_BYTES: usize = 256;
 /// The line. `None`: the time is not one of four-digit years and whole milliseconds, and serde writes the line.
 pub(crate) fn posted_line(event: &Event, message: &MessagePosted) -> Option<Vec<u8>> {
     let Event { id: EventId(id), presenter, at, belated, request, .. } = event;
-    let MessagePosted { user, text, flags } = message;
+    let MessagePosted { user, text, flags, reply_to, attributes } = message;
     let mut line = Line(Vec::with_capacity(FRAME_BYTES + user.nickname.len() + text.len()));
     line.add(r#"{"v":1,"id":""#);
     line.uuid(*id);
@@ -53,7 +53,19 @@ pub(crate) fn posted_line(event: &Event, message: &MessagePosted) -> Option<Vec<
         line.add(if at == 0 { r#","flags":["# } else { "," });
         line.string(flag);
     }
-    line.add(if flags.is_empty() { "}" } else { "]}" });
+    if !flags.is_empty() {
+        line.add("]");
+    }
+    if let Some(EventId(reply_to)) = reply_to {
+        line.add(r#","replyTo":""#);
+        line.uuid(*reply_to);
+        line.add("\"");
+    }
+    if let Some(attributes) = attributes {
+        line.add(r#","attributes":"#);
+        line.add(attributes.as_json());
+    }
+    line.add("}");
     Some(line.0)
 }
 

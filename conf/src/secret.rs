@@ -20,6 +20,11 @@ impl Secret {
         self.0.as_bytes()
     }
 
+    /// The same as text, for libraries that take text.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Whether the secret is set but too short.
     pub fn is_short(&self) -> bool {
         (1..SHORTEST_BYTES).contains(&self.0.len())

@@ -41,7 +41,34 @@ export interface MessagePosted extends RoomEvent {
   /** Absent if the message was deleted before delivery. */
   text?: string;
   flags?: string[];
+  /** The `id` of the message that this one answers. It may not exist. */
+  replyTo?: string;
+  /** What the platform says about the message or its author, such as badges or a colour. */
+  attributes?: Record<string, unknown>;
   deleted?: true;
+}
+
+/** A notice of a moderator or the presenter to everybody in the room. Deleted and restored as a message is. */
+export interface NoticePosted extends RoomEvent {
+  type: 'notice.posted';
+  user: User;
+  /** Absent if the notice was deleted before delivery. */
+  text?: string;
+  deleted?: true;
+}
+
+/** The message with the `id` `target` is pinned, in place of another. A deletion of it, or a clear of the room, unpins it. */
+export interface MessagePinned extends RoomEvent {
+  type: 'message.pinned';
+  target: string;
+  by?: User;
+}
+
+/** The message with the `id` `target` is not pinned any more. */
+export interface MessageUnpinned extends RoomEvent {
+  type: 'message.unpinned';
+  target: string;
+  by?: User;
 }
 
 export interface MessageDeleted extends RoomEvent {
@@ -131,6 +158,9 @@ export interface UserErased extends EventBase {
 /** An event of the room. Ignore types that are not listed here: later servers may send them. */
 export type ChatEvent =
   | MessagePosted
+  | NoticePosted
+  | MessagePinned
+  | MessageUnpinned
   | MessageDeleted
   | MessageRestored
   | RoomCleared
@@ -151,7 +181,8 @@ export interface Gap {
 
 export type Status =
   | { state: 'connecting' }
-  | { state: 'live' }
+  /** `pinned` is the id of the room's pinned message as of now. Absent: none. Later events change it. */
+  | { state: 'live'; pinned?: string }
   /** Not connected. `code` is the close code, if the server closed the connection. */
   | { state: 'waiting'; reason: string; code?: number; retryInMs?: number }
   /** The server says that a retry is useless: for instance 4001, invalid token, or 4002, replaced by a newer session. */

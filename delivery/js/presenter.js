@@ -15,7 +15,7 @@
 /** @typedef {import('./presenter.d.ts').ChatEvent} ChatEvent */
 /** @typedef {import('./presenter.d.ts').PresenterOptions} PresenterOptions */
 /** @typedef {import('./presenter.d.ts').Status} Status */
-/** @typedef {{ type: 'welcome', position: string | null, recovered: boolean, keepaliveSeconds: number, expiresInSeconds?: number }} Welcome */
+/** @typedef {{ type: 'welcome', position: string | null, recovered: boolean, keepaliveSeconds: number, expiresInSeconds?: number, pinned?: string }} Welcome */
 /** @typedef {{ event: ChatEvent, from: Connection } | { reached: string, from: Connection } | { resumedAt: string | null, from: Connection }} Waiting */
 
 /** Events that may wait for a slow handler. With more, the client disconnects meanwhile: the log has them. */
@@ -265,7 +265,7 @@ class Presenter {
     clearTimeout(this.#stableTimer);
     this.#stableTimer = setTimeout(() => (this.#failures = 0), STABLE_MS);
     this.#renewIn(welcome.expiresInSeconds);
-    this.#tell({ state: 'live' });
+    this.#tell(welcome.pinned === undefined ? { state: 'live' } : { state: 'live', pinned: welcome.pinned });
   };
 
   /**

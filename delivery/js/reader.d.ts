@@ -2,7 +2,8 @@ import type { ChatEvent } from './presenter.d.ts';
 
 export type ReaderStatus =
   | { state: 'connecting' }
-  | { state: 'live' }
+  /** `pinned` is the id of the room's pinned message as of now. Absent: none. Later events change it. */
+  | { state: 'live'; pinned?: string }
   /** Not connected. */
   | { state: 'waiting'; reason: string; retryInMs: number }
   /** The server says that a retry is useless, for instance because the token does not show this room. */

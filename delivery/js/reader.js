@@ -138,9 +138,9 @@ class Reader {
 
   /** Returns the keepalive interval, in seconds. @param {Block} block */
   #welcomed(block) {
-    const { recovered, keepaliveSeconds } = JSON.parse(block.data);
+    const { recovered, keepaliveSeconds, pinned } = JSON.parse(block.data);
     this.#failures = 0;
-    this.#tell({ state: 'live' });
+    this.#tell(pinned === undefined ? { state: 'live' } : { state: 'live', pinned });
     if (recovered === false) call(this.#options.onGap);
     return typeof keepaliveSeconds === 'number' && keepaliveSeconds > 0 ? keepaliveSeconds : KEEPALIVE_SECONDS;
   }

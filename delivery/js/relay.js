@@ -62,8 +62,11 @@ const START_BYTES = 1024;
 
 /** The members that viewers receive, by type, besides `id`, `type`, `at`, `v`, `position` and `presenterIdx`. */
 const SHOWN = new Map([
-  ['message.posted', ['user', 'text', 'flags', 'deleted']],
+  ['message.posted', ['user', 'text', 'flags', 'replyTo', 'attributes', 'deleted']],
+  ['notice.posted', ['user', 'text', 'deleted']],
   ['message.deleted', ['target']],
+  ['message.pinned', ['target']],
+  ['message.unpinned', ['target']],
   ['message.restored', ['target', 'message']],
   ['room.cleared', []],
   ['user.banned', ['user', 'purgeSeconds']],
@@ -71,15 +74,15 @@ const SHOWN = new Map([
   ['user.erased', ['user']],
 ]);
 
-/** Not for viewers: settings may contain the room's own words, and held messages are for moderators. */
-const HIDDEN = ['room.updated', 'message.held', 'message.denied'];
+/** What no viewer receives: settings, which may contain the room's own words, held messages, and reports of messages. */
+const HIDDEN = new Set(['room.updated', 'message.held', 'message.denied', 'message.reported', 'report.closed']);
 
 /**
  * @param {RelayEvent} event
  * @returns {RelayEvent | null}
  */
 export function forViewers(event) {
-  if (HIDDEN.includes(event.type)) return null;
+  if (HIDDEN.has(event.type)) return null;
   const shown = SHOWN.get(event.type);
   if (!shown) {
     const { by, reason, ...rest } = event;
@@ -91,9 +94,14 @@ export function forViewers(event) {
   }
   const members = ['id', 'type', 'at', 'v', 'position', 'presenterIdx', ...shown].filter((name) => name in event);
   const picked = /** @type {RelayEvent} */ (Object.fromEntries(members.map((name) => [name, event[name]])));
-  if (event.type === 'message.posted' && 'user' in picked) picked.user = author(picked.user);
+  if (isMessage(event) && 'user' in picked) picked.user = author(picked.user);
   if (picked.message) picked.message = forViewers(/** @type {RelayEvent} */ (picked.message));
   return picked;
+}
+
+/** Whether it has an author and a text. @param {RelayEvent | undefined} event */
+function isMessage(event) {
+  return event?.type === 'message.posted' || event?.type === 'notice.posted';
 }
 
 /**
@@ -241,7 +249,7 @@ class Relay {
       if (erased === null) return report(new Error(`user.erased: the user number ${event.user} is too large to be exact`));
       for (const [number, { event: kept }] of this.#kept) {
         const message = /** @type {any} */ (kept.type === 'message.restored' ? kept.message : kept);
-        if (message?.type === 'message.posted' && userOf(message.user?.idx) === erased) this.#blank(number, kept.id);
+        if (isMessage(message) && userOf(message.user?.idx) === erased) this.#blank(number, kept.id);
       }
     }
   }
@@ -249,10 +257,10 @@ class Relay {
   /** @param {number} number */
   #redact(number) {
     const { event } = /** @type {Kept} */ (this.#kept.get(number));
-    const { text, flags, message, ...rest } = event;
+    const { text, flags, replyTo, attributes, message, ...rest } = event;
     /** @type {RelayEvent} */
     let redacted;
-    if (event.type === 'message.posted') redacted = { ...rest, deleted: true };
+    if (isMessage(event)) redacted = { ...rest, deleted: true };
     else if (event.type === 'message.restored') redacted = rest;
     else return;
     try {
@@ -267,7 +275,7 @@ class Relay {
   /** Shows later viewers the message at its place. @param {RelayEvent} event */
   #restore({ target, message }) {
     const number = this.#numbers.get(/** @type {string} */ (target));
-    if (number === undefined || this.#kept.get(number)?.event.type !== 'message.posted' || !message) return;
+    if (number === undefined || !isMessage(this.#kept.get(number)?.event) || !message) return;
     const restored = { .../** @type {RelayEvent} */ (message) };
     const shown = this.#shown(restored);
     if (shown !== null) this.#replace(number, restored, shown);

@@ -17,6 +17,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The listener for operators.
     pub admin: web::AdminConfig,
+    /// The certificate of the main listener.
+    pub tls: tls::ServerConfig,
     /// Timeouts and bounds of the listener. Its grace period is also that of the sessions.
     pub http: web::ServeConfig,
     /// The zone of `time` in the original's frames, an IANA name.

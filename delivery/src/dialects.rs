@@ -6,7 +6,7 @@ pub(crate) mod v1;
 
 use std::time::Duration;
 
-use chat::{Position, PresenterIdx, SessionId};
+use chat::{EventId, Position, PresenterIdx, SessionId};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
@@ -100,4 +100,6 @@ pub(crate) struct Welcome {
     pub(crate) recovered: bool,
     /// How long the token is valid.
     pub(crate) expires_in: Duration,
+    /// The room's pinned message, whatever the events that follow say of earlier ones.
+    pub(crate) pinned: Option<EventId>,
 }

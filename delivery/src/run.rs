@@ -6,14 +6,13 @@ use std::time::Duration;
 use chat::NodeId;
 use nats::{Log, Start};
 use runtime::Tasks;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use web::Admin;
 use web::auth::Verifier;
 use web::fair_slots::FairSlots;
+use web::{Admin, Listener};
 
 use crate::config::Config;
 use crate::dialects::legacy::Legacy;
@@ -39,12 +38,12 @@ use crate::window::feed::Feed;
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
 /// Serves presenters and readers until `stop`. Then asks each of them to reconnect elsewhere, within the grace period.
-/// `readers` may read the rooms that decide nothing themselves. Returns an error if this process must be restarted.
+/// `readers` may read the rooms that decide nothing themselves, and may change. Returns an error if this process must be restarted.
 pub async fn run(
     config: Config,
-    readers: chat::Readers,
+    readers: watch::Receiver<chat::Readers>,
     auth: Arc<Verifier>,
-    listener: TcpListener,
+    listener: Listener,
     log: Log,
     admin: &Admin,
     stop: CancellationToken,
@@ -155,7 +154,7 @@ impl Background {
 /// Joins the other nodes: reads the shared state and starts the background tasks.
 async fn join(
     config: Config,
-    readers: chat::Readers,
+    mut readers: watch::Receiver<chat::Readers>,
     auth: Arc<Verifier>,
     log: Log,
 ) -> Result<(Arc<Node>, Background), Error> {
@@ -165,7 +164,7 @@ async fn join(
     let partition = |(presenter, position)| (log.timelines().partition_of(presenter), position);
     log.confirm(cursors.all().into_iter().map(partition)).await?;
     // After the tail has begun, so that no decision falls between them.
-    let access = Arc::new(Access::new(readers));
+    let access = Arc::new(Access::new(*readers.borrow_and_update()));
     access.load(&log).await?;
     let (of_all_nodes, of_others) = (presence.claims(), presence.claims());
     let lease = log.lease(NodeId::new()).await?.with_presence(&presence);
@@ -177,7 +176,7 @@ async fn join(
         feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status(), access.clone())),
         cursors: SavedCursors::new(cursors),
         seats: Arc::new(Seats::default()),
-        readers: Readers::new(&config, access, &log),
+        readers: Readers::new(&config, access.clone(), &log),
         claims: Arc::new(Claims::default()),
         claim_rate: Turns::default(),
         metrics: Metrics::new(),
@@ -194,6 +193,7 @@ async fn join(
     });
 
     let background = Background::new();
+    background.spawn("reload", async move { match access.follow(readers).await {} });
     let shared = node.clone();
     background.spawn("window feed", async move { shared.feed.follow(tail).await.into() });
     let shared = node.clone();

@@ -305,12 +305,9 @@ impl Window {
             room.and_then(|room| room.evicted).is_some_and(missed)
                 || self.extents.get(&partition).is_some_and(|extent| missed(extent.whole_after))
         });
-        let following =
-            |events: &VecDeque<Kept>| cursor.map_or(0, |cursor| events.partition_point(|kept| kept.position <= cursor));
-        let own = room.map(|room| room.events.kept.range(following(&room.events.kept)..));
+        let own = room.map(|room| room.events.after(cursor));
         let erasures = self.everywhere.get(&partition).map(|every| &every.erasures);
-        let every = self.everywhere.get(&partition).map(|every| &every.events.kept);
-        let every = every.map(|events| events.range(following(events)..));
+        let every = self.everywhere.get(&partition).map(|every| every.events.after(cursor));
         let (mut own, mut every) = (own.into_iter().flatten().peekable(), every.into_iter().flatten().peekable());
         let mut bytes = 0;
         let mut events = Vec::new();

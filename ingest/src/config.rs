@@ -28,6 +28,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The listener for operators.
     pub admin: web::AdminConfig,
+    /// The certificate of the main listener.
+    pub tls: tls::ServerConfig,
     /// The zone of `timestamp` in the original's error body. An IANA name, such as `Asia/Seoul`.
     #[serde(deserialize_with = "time_zone")]
     pub time_zone: TimeZone,

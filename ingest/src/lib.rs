@@ -12,6 +12,7 @@ mod moderation;
 mod outbound;
 mod posting;
 mod refusal;
+mod reload;
 mod run;
 mod sender;
 mod state;

@@ -10,6 +10,7 @@ mod tokens;
 use std::time::Duration;
 
 use chat::settings::{InvalidSetting, NAMED};
+use chat::{InvalidAttributes, ReportCategory};
 use jiff::Timestamp;
 use nats::AppendError;
 use web::IDX_BOUNDS;
@@ -59,11 +60,17 @@ pub(crate) enum Refusal {
     TextMissing(&'static str),
     /// The room allows this many characters.
     TextTooLongHere(usize),
+    ReplyToInvalid,
+    Attributes(InvalidAttributes),
+    /// The token may not give attributes.
+    AttributesForbidden,
     /// A moderator's reason is not a valid text.
     ReasonInvalid,
     SecondsInvalid,
     PurgeSecondsInvalid,
     PurgeEverywhere,
+    /// A report names no known category.
+    CategoryInvalid,
     Setting(InvalidSetting),
     /// The change names no setting.
     SettingMissing,
@@ -74,6 +81,8 @@ pub(crate) enum Refusal {
     AlreadyReleased,
     /// The held message was denied before.
     AlreadyDenied,
+    /// The room has no pinned message.
+    NotPinned,
     Forbidden,
     /// The sender may not appoint and remove moderators.
     NotOverModerators,
@@ -93,6 +102,8 @@ pub(crate) enum Refusal {
     TooManyBans(usize),
     /// A moderator exceeds the rate of decisions.
     TooManyDecisions(Spent),
+    /// A user reports too often.
+    TooManyReports(Spent),
     /// A user reads too often.
     TooManyReads(Spent),
     Banned {
@@ -137,6 +148,7 @@ const AUTHENTICATION: &str = "reference/ingest-api.md#authentication";
 const ORIGINAL_BODY: &str = "reference/ingest-api.md#post-sendmessage";
 const NUMBERS: &str = "reference/ingest-api.md#user-and-room-numbers";
 const TEXT: &str = "reference/ingest-api.md#message-text";
+const EXTRAS: &str = "reference/ingest-api.md#answers-and-attributes";
 const LOOKUP: &str = "reference/ingest-api.md#look-up-a-request";
 const ERRORS: &str = "reference/ingest-api.md#errors";
 const RETRIES: &str = "reference/moderation.md#retries";
@@ -144,6 +156,7 @@ const DELETION: &str = "reference/moderation.md#delete-a-message";
 const HOLDS: &str = "reference/moderation.md#held-messages";
 const BANS: &str = "reference/moderation.md#list-bans";
 const BAN: &str = "reference/moderation.md#ban-time-out-unban";
+const REPORTS: &str = "reference/moderation.md#report-a-message";
 const SETTINGS: &str = "reference/moderation.md#settings";
 
 /// One row for each refusal: `{ refusal } with example values => part, status, code, sentence, Korean sentence`. The
@@ -232,19 +245,25 @@ table! {
         "The body does not match the SHA-256 digest in the header Content-Digest (RFC 9530).", NOT_SENT, see ERRORS;
     { BodyTooLarge } => Body, 413, "body_too_large", "The body is larger than 64 KB.", NOT_SENT;
     { BodyTimeout } => Body, 408, "body_timeout", "The body did not arrive in time.", NOT_SENT;
-    { Text(InvalidText::Empty) } => Posting, 400, "text_empty",
+    { Text(InvalidText::Empty) } => Text, 400, "text_empty",
         format!("The text has no visible characters. Send one line of 1 to {LONGEST_TEXT} characters."),
         "보내는 채팅은 null이 될 수 없습니다.", see TEXT;
-    { Text(InvalidText::TooLong) } => Posting, 400, "text_too_long",
+    { Text(InvalidText::TooLong) } => Text, 400, "text_too_long",
         format!("The text may have at most {LONGEST_TEXT} characters and {LONGEST_TEXT_BYTES} bytes."), NOT_SENT, see TEXT;
-    { Text(InvalidText::Forbidden) } => Posting, 400, "text_forbidden_characters",
+    { Text(InvalidText::Forbidden) } => Text, 400, "text_forbidden_characters",
         "The text must not contain line breaks, other control characters, bidi overrides, noncharacters or half of a \
          surrogate pair.", NOT_SENT, see TEXT;
-    { TextMissing(member) } with member = "text" => Posting, 400, "text_empty",
+    { TextMissing(member) } with member = "text" => Text, 400, "text_empty",
         format!("The member {member:?} is missing or null. Send one line of 1 to {LONGEST_TEXT} characters."),
         "보내는 채팅은 null이 될 수 없습니다.", see TEXT;
     { TextTooLongHere(length) } with length = 200 => Posting, 400, "text_too_long",
         format!("The room allows at most {length} characters."), NOT_SENT, see TEXT;
+    { ReplyToInvalid } => Extras, 400, "reply_to_invalid",
+        "The member \"replyTo\" must be the id of a message, a UUID. Leave it out for a message that answers none.", NOT_SENT, see EXTRAS;
+    { Attributes(error) } with error = InvalidAttributes::Null("badges".to_owned()) =>
+        Extras, 400, "attributes_invalid", sentence(error), NOT_SENT, see EXTRAS;
+    { AttributesForbidden } => Extras, 403, "forbidden",
+        "The member \"attributes\" requires a token with the scope chat:attributes.", NOT_SENT, see EXTRAS;
     { ReasonInvalid } => Reason, 400, "reason_invalid",
         format!("The reason must be one line of 1 to {LONGEST_TEXT} characters, like a message."), NOT_SENT, see TEXT;
     { SecondsInvalid } => Seconds, 400, "seconds_invalid",
@@ -253,6 +272,8 @@ table! {
         format!("The purgeSeconds must be an integer from 1 to {LONGEST_PURGE_SECONDS}. Leave them out to delete nothing."), NOT_SENT, see BAN;
     { PurgeEverywhere } => PurgeEverywhere, 400, "purge_seconds_invalid",
         "A ban from every room cannot delete messages. Leave purgeSeconds out, and ban the user from a room to delete them there.", NOT_SENT, see BAN;
+    { CategoryInvalid } => Report, 400, "category_invalid",
+        format!("The category must be one of {}.", categories()), NOT_SENT, see REPORTS;
     { Setting(error) } with error = InvalidSetting::Value("uniqueChat", "true or false") =>
         Settings, 400, "setting_invalid", sentence(error), NOT_SENT, see SETTINGS;
     { SettingMissing } => Settings, 400, "setting_invalid",
@@ -263,6 +284,7 @@ table! {
     { AlreadyReleased } => Held, 409, "already_released",
         "The message was released before. Delete it to remove it from the room.", NOT_SENT, see HOLDS;
     { AlreadyDenied } => Held, 409, "already_denied", "The message was denied before.", NOT_SENT, see HOLDS;
+    { NotPinned } => Pin, 404, "not_pinned", "The room has no pinned message.", NOT_SENT;
     { Forbidden } => Moderator, 403, "forbidden",
         "This requires a token with the scope chat:moderate or, in a room, the token of its presenter or of one of its \
          moderators.", NOT_SENT;
@@ -286,6 +308,10 @@ table! {
         with retry_after = Duration::from_secs(2) with quota = Quota::example("decisions") =>
         Decision, 429, "decision_rate_limited",
         "Too many moderation requests in a short time. Retry after the time in Retry-After.", NOT_SENT, retry after *retry_after;
+    { TooManyReports(limits::Spent { retry_after, quota }) }
+        with retry_after = Duration::from_secs(2) with quota = Quota::example("reports") =>
+        Report, 429, "report_rate_limited",
+        "Too many reports in a short time. Retry after the time in Retry-After.", NOT_SENT, retry after *retry_after;
     { TooManyReads(limits::Spent { retry_after, quota }) }
         with retry_after = Duration::from_secs(2) with quota = Quota::example("reads") =>
         Read, 429, "read_rate_limited",
@@ -349,6 +375,7 @@ impl Refusal {
         match self {
             Refusal::Limited(Limited::Rate { quota, .. })
             | Refusal::TooManyDecisions(Spent { quota, .. })
+            | Refusal::TooManyReports(Spent { quota, .. })
             | Refusal::TooManyReads(Spent { quota, .. }) => Some(*quota),
             _ => None,
         }
@@ -370,6 +397,7 @@ from! {
     ForwardError => Forwarded,
     InvalidText => Text,
     Limited => Limited,
+    InvalidAttributes => Attributes,
     InvalidSetting => Setting,
     AppendError => Append,
     Malformed => BodyMalformed
@@ -385,6 +413,12 @@ impl From<Disallowed> for Refusal {
     fn from(Disallowed: Disallowed) -> Refusal {
         Refusal::Rejected
     }
+}
+
+/// The categories of reports, as a list in a sentence.
+fn categories() -> String {
+    let names = ReportCategory::ALL.map(|category| format!("{:?}", category.as_str()));
+    names.join(", ")
 }
 
 /// An error as a sentence.

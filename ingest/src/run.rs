@@ -7,12 +7,11 @@ use nats::{Log, Shortage};
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use runtime::{Panicked, Tasks};
-use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use web::auth::{TokenCache, Verifier};
 use web::fair_slots::FairSlots;
-use web::{Admin, UserPermits};
+use web::{Admin, Listener, UserPermits};
 
 use crate::config::Config;
 use crate::http::fast_path::Posts;
@@ -29,6 +28,7 @@ use crate::posting::admission::Admission;
 use crate::posting::limits::Limits;
 use crate::posting::review::Review;
 use crate::posting::word_filter::WordFilter;
+use crate::reload;
 use crate::sender::Sender;
 use crate::state::Ingest;
 
@@ -57,15 +57,17 @@ pub enum Error {
     Panicked(Panicked),
 }
 
-/// Serves until `stop`, then answers the requests in progress within the grace period.
+/// Serves until `stop`, then answers the requests in progress within the grace period. It begins with the configuration
+/// that `changes` has, and applies of later ones the limits, the rooms' settings and the word lists.
 pub async fn run(
-    config: Config,
+    mut changes: watch::Receiver<Config>,
     auth: Arc<Verifier>,
-    listener: TcpListener,
+    listener: Listener,
     log: Log,
     admin: &Admin,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    let config = changes.borrow_and_update().clone();
     let gateway =
         Gateway::new(&config.gateway, "ingest.gateway").map_err(|problem| Error::Config(problem.to_string()))?;
     // No proxy from the environment: the room server is nearby. No redirects: neither server is expected to send one.
@@ -108,6 +110,10 @@ pub async fn run(
         let ingest = ingest.clone();
         // Dropping it at the stop cancels at most a probe.
         async move { match ingest.room_server.watch().await {} }
+    });
+    tasks.spawn_until_stop("reload", {
+        let ingest = ingest.clone();
+        async move { match reload::follow(ingest, changes).await {} }
     });
     let (ready, notice) = health(&ingest, &tasks);
     admin.follows(ready.clone(), notice.clone());

@@ -1,11 +1,14 @@
 //! The sender of a request, and the idempotency key that the sender gives it.
 
-use chat::{PresenterIdx, Role, User, UserIdx};
+use chat::{Attributes, PresenterIdx, Role, User, UserIdx};
 use web::auth::Identity;
 use words::nickname;
 
 /// The token scope that permits moderation of every room.
 const MODERATE: &str = "chat:moderate";
+
+/// The token scope that permits posts to give attributes.
+const GIVE_ATTRIBUTES: &str = "chat:attributes";
 
 /// An authenticated user.
 #[derive(Debug, Clone)]
@@ -14,6 +17,10 @@ pub(crate) struct Sender {
     nickname: String,
     /// By a scope of the token.
     is_moderator: bool,
+    /// By a scope of the token.
+    may_give_attributes: bool,
+    /// By a claim of the token.
+    attributes: Option<Attributes>,
 }
 
 /// A client's key for a request. A retry under the same key is the same event.
@@ -23,8 +30,13 @@ pub(crate) struct IdempotencyKey(String);
 impl Sender {
     pub(crate) fn new(identity: &Identity) -> Sender {
         let idx = UserIdx::try_from(identity.user_idx).expect("an identity has a user_idx of at least 1");
-        let is_moderator = identity.has_scope(MODERATE);
-        Sender { idx, nickname: nickname(&identity.nickname), is_moderator }
+        Sender {
+            idx,
+            nickname: nickname(&identity.nickname),
+            is_moderator: identity.has_scope(MODERATE),
+            may_give_attributes: identity.has_scope(GIVE_ATTRIBUTES),
+            attributes: identity.attributes.clone(),
+        }
     }
 
     /// Whether the room is the sender's own.
@@ -35,6 +47,16 @@ impl Sender {
     /// Whether the sender's token permits moderation of every room.
     pub(crate) fn moderates_every_room(&self) -> bool {
         self.is_moderator
+    }
+
+    /// Whether the sender's posts may give attributes.
+    pub(crate) fn may_give_attributes(&self) -> bool {
+        self.may_give_attributes
+    }
+
+    /// The attributes of each message whose post gives none.
+    pub(crate) fn attributes(&self) -> Option<&Attributes> {
+        self.attributes.as_ref()
     }
 
     /// The sender, as events record users.

@@ -48,29 +48,39 @@ impl ServerUrl {
     }
 }
 
-/// The servers, and the options with the login if an address has one. Err: what is wrong with the addresses.
+/// The servers, and the options with the login if an address has one. `other_login` is the setting with a login that is
+/// in no address. Err: what is wrong with the addresses.
 pub(crate) fn servers(
     urls: &[ServerUrl],
-    has_credentials: bool,
+    other_login: Option<&str>,
     options: ConnectOptions,
-) -> Result<(Vec<ServerAddr>, ConnectOptions), &'static str> {
+) -> Result<(Vec<ServerAddr>, ConnectOptions), String> {
     let parsed = urls.iter().map(ServerUrl::parse).collect::<Result<Vec<_>, _>>()?;
+    let has_tls = parsed.iter().any(|(address, _)| address.tls_required());
     let mut logins = parsed.iter().filter_map(|(_, login)| login.as_ref());
     let login = logins.next().cloned();
     // The client has one login for all servers, also for those that it only hears of later.
     if logins.any(|other| Some(other) != login.as_ref()) {
-        return Err("have different user names or passwords: one login is for all servers");
+        return Err("have different user names or passwords: one login is for all servers".to_owned());
     }
     let addresses = parsed.into_iter().map(|(address, _)| address).collect();
-    let options = match login {
-        Some(_) if has_credentials => {
-            return Err("have a user name or token, and nats.credentials is set: remove one of the two");
+    // Also of servers that the client only hears of: it hears host and port.
+    let options = if has_tls { options.require_tls(true) } else { options };
+    let options = match (login, other_login) {
+        (Some(_), Some(other)) => {
+            return Err(format!("have a user name or token, and {other} is set: remove one of the two"));
         }
+        (login, _) => with_login(options, login),
+    };
+    Ok((addresses, options))
+}
+
+fn with_login(options: ConnectOptions, login: Option<Login>) -> ConnectOptions {
+    match login {
         Some(Login::Password { user, password }) => options.user_and_password(user, password),
         Some(Login::Token(token)) => options.token(token),
         None => options,
-    };
-    Ok((addresses, options))
+    }
 }
 
 /// The addresses for messages: without logins.
@@ -131,13 +141,13 @@ mod tests {
 
     #[test]
     fn all_servers_have_one_login_and_credentials_are_no_second_one() {
-        let wrong = |given: &[&str], has_credentials| {
-            servers(&urls(given), has_credentials, ConnectOptions::new()).map(|(addresses, _)| addresses.len())
+        let wrong = |given: &[&str], other_login| {
+            servers(&urls(given), other_login, ConnectOptions::new()).map(|(addresses, _)| addresses.len())
         };
-        assert_eq!(wrong(&["nats://a:b@one", "nats://a:b@two", "nats://three"], false), Ok(3));
-        assert_eq!(wrong(&["nats://one"], true), Ok(1));
-        assert!(wrong(&["nats://a:b@one", "nats://a:c@two"], false).unwrap_err().contains("different"));
-        assert!(wrong(&["nats://a:b@one"], true).unwrap_err().contains("nats.credentials"));
+        assert_eq!(wrong(&["nats://a:b@one", "nats://a:b@two", "nats://three"], None), Ok(3));
+        assert_eq!(wrong(&["nats://one"], Some("nats.credentials")), Ok(1));
+        assert!(wrong(&["nats://a:b@one", "nats://a:c@two"], None).unwrap_err().contains("different"));
+        assert!(wrong(&["nats://a:b@one"], Some("nats.nkey")).unwrap_err().contains("nats.nkey"));
     }
 
     #[test]

@@ -96,7 +96,8 @@ impl Capacity {
 
     /// Whether the partition accepts such an event. Messages may not use the reserve.
     pub(crate) fn admits(&self, partition: u32, body: &Body) -> bool {
-        !matches!(body, Body::MessagePosted(_) | Body::MessageHeld(_)) || !self.0[partition as usize].is_short()
+        let is_message = matches!(body, Body::MessagePosted(_) | Body::MessageHeld(_) | Body::MessageReported(_));
+        !is_message || !self.0[partition as usize].is_short()
     }
 
     /// Counts an appended event of so many bytes.
@@ -214,7 +215,7 @@ mod tests {
     fn a_partition_refuses_first_messages_then_everything_and_takes_them_again_when_it_has_room() {
         const SIZE: u64 = 1 << 30;
         let user = chat::User { idx: 7.try_into().unwrap(), nickname: String::new(), role: chat::Role::Viewer };
-        let message = chat::MessagePosted { user: user.clone(), text: String::new(), flags: Vec::new() };
+        let message = chat::MessagePosted::new(user.clone(), String::new());
         let message = Body::MessagePosted(message);
         let decision = Body::RoomCleared(chat::RoomCleared { by: user, reason: None });
         let capacity = Capacity::new(2);

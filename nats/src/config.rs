@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use async_nats::ConnectOptions;
-use conf::{Problem, Problems, Size, Span};
+use conf::{Problem, Problems, Secret, Size, Span};
 use serde::Deserialize;
 
 use crate::address;
 use crate::address::ServerUrl;
 use crate::error::Error;
+use crate::nkey;
 use crate::streams::MAX_MESSAGE_BYTES;
+use crate::tls_config::TlsConfig;
 
 const SECTION: &str = "nats";
 
@@ -26,6 +28,11 @@ pub struct Config {
     /// The path of a credentials file (JWT and nkey), empty for none.
     #[serde(default)]
     pub credentials: String,
+    /// The seed of an nkey, empty for none.
+    #[serde(default)]
+    pub nkey: Secret,
+    /// TLS to the servers.
+    pub tls: TlsConfig,
     /// Into how many streams the log is split. Fixed when the log is created.
     pub partitions: u32,
     /// How many servers keep each stream: 1, 3 or 5.
@@ -52,9 +59,14 @@ impl Config {
         let mut problems = Problems::of(SECTION);
         let is_right = self.replicas % 2 == 1 && self.replicas <= 5;
         problems.require(!self.urls.is_empty(), "urls", "must name at least one server");
-        if let Err(reason) = address::servers(&self.urls, !self.credentials.is_empty(), ConnectOptions::new()) {
+        if let Err(reason) = address::servers(&self.urls, self.other_login(), ConnectOptions::new()) {
             problems.require(false, "urls", reason);
         }
+        if let Err(reason) = nkey::check(&self.nkey) {
+            problems.require(false, "nkey", reason);
+        }
+        let reason = "is set beside nats.credentials, which has an nkey: remove one of the two";
+        problems.require(self.nkey.bytes().is_empty() || self.credentials.is_empty(), "nkey", reason);
         problems.within("partitions", self.partitions, 1..=1_024);
         problems.require(is_right, "replicas", "must be 1, 3 or 5");
         let reason = "must be at least 1h: after an outage, MongoDB is filled from the log";
@@ -67,7 +79,15 @@ impl Config {
         problems.at_least("append_queue", self.append_queue, 1);
         problems.at_least("append_queue_wait", self.append_queue_wait, Span::from_millis(1));
         problems.within("lease", self.lease, Span::from_secs(1)..=Span::from_secs(300));
-        problems.found()
+        let mut problems = problems.found();
+        problems.extend(self.tls.problems());
+        problems
+    }
+
+    /// The setting with a login that is not in the addresses.
+    pub(crate) fn other_login(&self) -> Option<&'static str> {
+        let has_nkey = !self.nkey.bytes().is_empty();
+        (!self.credentials.is_empty()).then_some("nats.credentials").or(has_nkey.then_some("nats.nkey"))
     }
 
     /// Refuses what cannot work.

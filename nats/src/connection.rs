@@ -10,6 +10,7 @@ use crate::address;
 use crate::config::Config;
 use crate::error::Error;
 use crate::jetstream::REQUEST_TIMEOUT;
+use crate::nkey;
 
 /// The client notices a dead server after two of these. Its own default takes minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -72,7 +73,8 @@ pub(crate) async fn options(
             .await
             .map_err(|error| conf::Problem::new("nats.credentials", error.to_string()))?;
     }
-    let servers = address::servers(&config.urls, !config.credentials.is_empty(), options);
+    let options = config.tls.add_to(nkey::add_to(options, &config.nkey));
+    let servers = address::servers(&config.urls, config.other_login(), options);
     servers.map_err(|reason| conf::Problem::new("nats.urls", reason).into())
 }
 

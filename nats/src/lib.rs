@@ -12,7 +12,7 @@
 //!
 //! let room: PresenterIdx = "42".parse()?;
 //! let user = User { idx: UserIdx::try_from(7)?, nickname: "mina".to_owned(), role: Role::Viewer };
-//! let posted = MessagePosted { user, text: "hello".to_owned(), flags: Vec::new() };
+//! let posted = MessagePosted::new(user, "hello");
 //!
 //! // `Ok` comes after the fsync. After `AppendError::Unknown`, append the same event again: its id makes that safe.
 //! let position = log.append(&Event::now(room, Body::MessagePosted(posted))).await?;
@@ -41,12 +41,14 @@ mod inspect;
 mod jetstream;
 mod log;
 mod metrics;
+mod nkey;
 mod own_batches;
 mod partition;
 mod read;
 mod setup;
 mod state;
 mod streams;
+mod tls_config;
 mod trim;
 mod watch;
 mod write;
@@ -64,12 +66,14 @@ pub use log::{Extent, Log};
 pub use read::consume::{Backlog, Consumer, Delivery};
 pub use read::entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed, believed};
 pub use read::event_tail::{EventTail, StoredEvent};
+pub use read::lookup::Lookup;
 pub use read::tail::{Start, Tail, TailStatus};
 pub use setup::wanted::{Change, Difference};
 pub use setup::{plan, set_up};
 pub use state::claim::Claim;
-pub use state::cursors::Cursors;
+pub use state::cursors::{Cursor, Cursors, SavedCursor};
 pub use state::decisions::{DecisionSnapshot, Decisions, Subject};
 pub use state::lease::Lease;
 pub use state::presence::Presence;
 pub use state::tickets::{ONE_USE_TICKET_LIFE, StoredTickets, TicketChanges, Tickets};
+pub use tls_config::TlsConfig;

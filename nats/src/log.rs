@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat::{Event, NodeId, Position, PresenterIdx};
+use chat::{Event, EventId, NodeId, Position, PresenterIdx};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tokio::sync::watch as watch_channel;
@@ -25,6 +25,8 @@ use crate::read::consume;
 use crate::read::consume::{Backlog, Consumer};
 use crate::read::entry::Entry;
 use crate::read::event_tail::EventTail;
+use crate::read::lookup;
+use crate::read::lookup::Lookup;
 use crate::read::tail::{Copies, Start, Tail};
 use crate::setup;
 use crate::state::cursors::Cursors;
@@ -192,6 +194,22 @@ impl Log {
         Ok(info.is_some_and(|info| position.sequence <= info.state.last_sequence))
     }
 
+    /// The event at that position. `None`: the log no longer has it, or the position is not of this log.
+    pub async fn event_at(&self, position: Position) -> Result<Option<Entry>, Error> {
+        lookup::at(&self.context, position).await
+    }
+
+    /// Looks for an event of the room by its id, in at most `most` batches after the batch `after`.
+    pub async fn find_event(
+        &self,
+        presenter: PresenterIdx,
+        id: EventId,
+        after: u64,
+        most: usize,
+    ) -> Result<Lookup, Error> {
+        lookup::find(&self.context, presenter, id, after, most).await
+    }
+
     /// Compares the log with positions that were saved elsewhere, each with its partition. If the log does not reach
     /// one of them, the log is older than the saved state: the loss is recorded, and the answer is [`Error::Replaced`].
     /// The process should end then; the next one starts from the log as it is.
@@ -276,7 +294,14 @@ impl Log {
 
     /// The saved cursors, kept up to date until the log is closed. Waits for the present state.
     pub async fn cursors(&self) -> Result<Cursors, Error> {
-        Cursors::start(&self.context).await
+        let cursors = self.follow_cursors();
+        cursors.caught_up().await;
+        Ok(cursors)
+    }
+
+    /// As [`Log::cursors`], without the wait for the present state.
+    pub fn follow_cursors(&self) -> Cursors {
+        Cursors::start(&self.context)
     }
 
     /// The decisions in force, which outlive the log's age.

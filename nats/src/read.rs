@@ -6,6 +6,7 @@ pub(crate) mod end;
 pub(crate) mod entry;
 pub(crate) mod event_tail;
 pub(crate) mod item;
+pub(crate) mod lookup;
 mod pull;
 pub(crate) mod reader;
 pub(crate) mod recent;

@@ -128,7 +128,8 @@ impl Session {
             None => {}
             Some(Ok(Frame::SendChatting { message: text, message_id: id, position })) => {
                 let kind = "message.posted".to_owned();
-                self.recorder.note(Observation::Frame { session, id, position, kind, text: Some(text), reason: None });
+                let (text, target, reason) = (Some(text), None, None);
+                self.recorder.note(Observation::Frame { session, id, position, kind, text, target, reason });
                 self.reached.event(position);
             }
             Some(Err(_)) => self.recorder.note(Observation::Strange { session, text: text.to_string() }),

@@ -13,9 +13,12 @@ mod places;
 mod positions;
 mod presence;
 mod presenters;
+mod readers;
 mod retention;
 mod review;
+mod roles;
 mod rules;
+mod tickets;
 mod time;
 mod video;
 mod view;
@@ -89,6 +92,11 @@ pub const INVARIANTS: &[Invariant] = invariants![
     positions::presenters_repeat_little: "a reloaded page receives only the last few acknowledged events again",
     presenters::sockets_repeat_nothing: "a session receives no event twice",
     presenters::newest_session_wins: "a replaced session receives nothing more",
+    readers::readers_miss_nothing: "a reader receives every event of its view, once and in order, or is told of it",
+    readers::readers_keep_up: "... within 4 s while connected, unless a fault prevents it",
+    readers::readers_see_nothing_deleted: "a reader receives no text of a deleted message",
+    readers::viewers_never_see_moderators: "viewers receive no moderator, reason, flag or setting",
+    tickets::tickets_open_until_spent: "a ticket opens streams until it is used or revoked, and then none",
     presence::connected_has_a_socket: "ingest reports a presenter as connected only while a socket is served",
     presence::a_socket_is_connected: "... and always while one is",
     chatting::chatting_brings_messages_alone: "a presenter of the original's dialect receives only messages",
@@ -100,6 +108,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     video::video_is_followed_in_order: "... and a reader that follows a broadcast in progress misses nothing",
     moderation::deleted_is_not_shown: "a deleted message is not shown any more",
     erasure::erased_is_gone: "earlier messages of an erased user are not shown, replayed, or archived under that user",
+    moderation::deletions_have_the_logs_order: "a message is deleted if its last decision in the log deletes it",
     moderation::nothing_is_deleted_unasked: "messages are deleted only by a decision, and all others are replayed",
     decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was requested",
     decisions::decided_is_in_the_audit: "... and once in the archive and in the moderators' list",
@@ -109,6 +118,8 @@ pub const INVARIANTS: &[Invariant] = invariants![
     rules::unbanned_may_write: "... and not refused a second after the ban was lifted",
     rules::settings_hold: "a post that a room's setting forbids is refused within a second",
     rules::settings_end: "... and not refused a second after the setting was undone",
+    roles::moderators_may_decide: "a moderator of the room may decide a second after the appointment",
+    roles::others_may_not_decide: "... and a second after the dismissal no more",
     time::drains_in_time: "everything accepted reaches its places soon after the last fault",
     memory::memory_stays_within_its_bound: "no process exceeds the memory bound of its kind",
 ];

@@ -25,6 +25,9 @@ const PRIVACY: i64 = FIRST_MODERATOR + 60;
 /// The pause between two erasures, in milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 2_000..8_000;
 
+/// The pause after one that may have failed, so that even a short run has some that are done.
+const AGAIN_MS: std::ops::Range<u64> = 200..1_000;
+
 /// An erasure of more than 15 s is answered with 202.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -47,8 +50,9 @@ pub(crate) async fn erase(
 ) -> anyhow::Result<()> {
     let ((client, token), mut rng) = (client()?, Rng::with_seed(seed ^ 0xe7a));
     let erasures = AtomicU64::new(1);
+    let mut pause_ms = PAUSE_MS;
     loop {
-        let pause = Duration::from_millis(rng.u64(PAUSE_MS));
+        let pause = Duration::from_millis(rng.u64(pause_ms));
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Ok(());
         }
@@ -59,13 +63,15 @@ pub(crate) async fn erase(
         let archiver = &system.archivers[rng.usize(..system.archivers.len())];
         recorder.note(Observation::Erases { erasure, user, anonymises });
         let request = client.delete(format!("{archiver}/v1/users/{user}?mode={mode}")).bearer_auth(&token);
-        recorder.note(match request.send().await {
+        let observed = match request.send().await {
             Ok(answer) if answer.status().is_success() => {
                 Observation::Erased { erasure, status: answer.status().as_u16() }
             }
             Ok(answer) => Observation::NotErased { erasure, why: answer.status().to_string() },
             Err(error) => Observation::NotErased { erasure, why: error.without_url().to_string() },
-        });
+        };
+        pause_ms = if matches!(observed, Observation::Erased { .. }) { PAUSE_MS } else { AGAIN_MS };
+        recorder.note(observed);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod observation;
 mod parts;
+mod readers;
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
@@ -15,7 +16,8 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 pub use observation::Observation;
-pub use parts::{Beginning, Decided, Dialect, Phase, Reading, ReviewVerdict, Surface};
+pub use parts::{Beginning, Decided, Dialect, LostEvent, Phase, Reading, ReviewVerdict, StreamState, Surface};
+pub use readers::{ReaderObservation, ReaderView};
 
 /// A line of a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

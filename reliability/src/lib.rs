@@ -4,12 +4,15 @@
 
 #![allow(clippy::disallowed_methods, reason = "tasks are awaited by their handles, or last as long as the run")]
 
+mod appointed;
 mod ask;
 mod audit;
 mod chatting;
 pub mod checker;
 pub mod constants;
+mod deletions;
 pub mod disk;
+mod drain;
 mod erasures;
 pub mod history;
 mod memory;
@@ -19,6 +22,7 @@ pub mod planted;
 mod platform;
 mod presence;
 mod presenters;
+mod readers;
 mod readings;
 pub mod report;
 mod review;

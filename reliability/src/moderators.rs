@@ -1,12 +1,12 @@
-//! Moderators: they delete recent messages, clear rooms, ban and unban. No two moderators decide about the same user.
+//! Moderators: they delete and restore recent messages, clear rooms, ban and unban. No two of them ban the same user.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chat::{EventId, Position};
+use chat::EventId;
 use fastrand::Rng;
 use parking_lot::Mutex;
 use reqwest::{Client, Method};
@@ -27,6 +27,12 @@ pub(crate) const OFFENDERS: i64 = 6;
 /// The duration of a ban in milliseconds. Some outlast the restart of an ingest node.
 pub(crate) const BAN_MS: std::ops::Range<u64> = 5_000..25_000;
 
+/// How far back some bans delete the user's messages, in seconds.
+const PURGE_SECONDS: std::ops::RangeInclusive<u32> = 1..=60;
+
+/// How many of the latest deletions moderators choose from to restore a message.
+const REMEMBERED: usize = 100;
+
 /// The number of attempts at a decision of unknown outcome.
 const ATTEMPTS: u32 = 4;
 
@@ -39,16 +45,37 @@ pub(crate) struct Moderators {
     pub(crate) seed: u64,
     pub(crate) latest: Arc<Latest>,
     pub(crate) decisions: AtomicU64,
-    /// Messages whose deletion was confirmed.
-    pub(crate) deleted: Mutex<Vec<EventId>>,
-    /// Rooms that were cleared, up to these positions.
-    pub(crate) cleared: Mutex<Vec<(i64, Position)>>,
+    /// The latest messages whose deletion was confirmed, each with its room.
+    pub(crate) deleted: Mutex<VecDeque<(i64, EventId)>>,
+    /// Every message that a restoration was requested for, with the reason of the request.
+    pub(crate) restored: Mutex<Vec<(EventId, String)>>,
+}
+
+/// Who asks for decisions.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    client: Client,
+    token: String,
+    /// The user, if the only right is that of a moderator of the room.
+    appointed: Option<i64>,
+}
+
+impl Caller {
+    /// A user with a moderator's scope.
+    pub(crate) fn with_scope(user: i64) -> anyhow::Result<Caller> {
+        Ok(Caller { client: client()?, token: token(user, true), appointed: None })
+    }
+
+    /// A user without a scope.
+    pub(crate) fn appointed(user: i64) -> anyhow::Result<Caller> {
+        Ok(Caller { client: client()?, token: token(user, false), appointed: Some(user) })
+    }
 }
 
 impl Moderators {
     /// Makes decisions until the stop.
     pub(crate) async fn decide(&self, number: i64, stop: &CancellationToken) -> anyhow::Result<()> {
-        let (client, token) = (client()?, token(FIRST_MODERATOR + number, true));
+        let caller = Caller::with_scope(FIRST_MODERATOR + number)?;
         let mut rng = Rng::with_seed(self.seed.wrapping_add(number.unsigned_abs() + 1));
         let mut bans: BTreeMap<(i64, i64), Instant> = BTreeMap::new();
         loop {
@@ -59,7 +86,7 @@ impl Moderators {
             let ripe = bans.iter().find(|(_, until)| **until < Instant::now()).map(|(who, _)| *who);
             if let Some((room, user)) = ripe {
                 // The ban may exist: it is lifted until an unban succeeds.
-                let answer = self.ask(&client, &token, Some(room), Decided::Unban { user }, &mut rng).await;
+                let answer = self.ask(&caller, Some(room), Decided::Unban { user }, &mut rng).await;
                 if !matches!(answer, Answer::Unknown(_) | Answer::Refused { status: 0 | 503, .. }) {
                     bans.remove(&(room, user));
                 }
@@ -69,41 +96,54 @@ impl Moderators {
                 // Rare: it deletes everything that could be replayed.
                 0..2 => {
                     let room = rng.i64(1..=self.rooms);
-                    self.ask(&client, &token, Some(room), Decided::Clear, &mut rng).await;
+                    self.ask(&caller, Some(room), Decided::Clear, &mut rng).await;
                 }
                 2..80 => {
                     // Each moderator has half of the users.
                     let user = FIRST + rng.i64(0..OFFENDERS / 2) * 2 + number % 2;
                     let room = if rng.bool() { 1 } else { rng.i64(1..=self.rooms) };
                     if let Entry::Vacant(ban) = bans.entry((room, user)) {
-                        let answer = self.ask(&client, &token, Some(room), Decided::Ban { user }, &mut rng).await;
+                        let purge_seconds = rng.bool().then(|| rng.u32(PURGE_SECONDS));
+                        let decided = Decided::Ban { user, purge_seconds };
+                        let answer = self.ask(&caller, Some(room), decided, &mut rng).await;
                         if !matches!(answer, Answer::Refused { .. }) {
                             ban.insert(Instant::now() + Duration::from_millis(rng.u64(BAN_MS)));
                         }
                     }
                 }
+                80..160 => {
+                    if let Some((room, target)) = self.restorable(&mut rng) {
+                        self.ask(&caller, Some(room), Decided::Restore { target }, &mut rng).await;
+                    }
+                }
                 _ => {
                     if let Some((room, target)) = self.latest.any(&mut rng) {
-                        self.ask(&client, &token, Some(room), Decided::Delete { target }, &mut rng).await;
+                        self.ask(&caller, Some(room), Decided::Delete { target }, &mut rng).await;
                     }
                 }
             }
         }
     }
 
+    /// A message to restore: mostly one that was deleted, otherwise any, which a clear or a ban may have deleted.
+    pub(crate) fn restorable(&self, rng: &mut Rng) -> Option<(i64, EventId)> {
+        let deleted = self.deleted.lock();
+        if deleted.is_empty() || rng.u32(..4) == 0 {
+            drop(deleted);
+            return self.latest.any(rng);
+        }
+        Some(deleted[rng.usize(..deleted.len())])
+    }
+
     /// Makes a decision in the room, or in every room.
-    pub(crate) async fn ask(
-        &self,
-        client: &Client,
-        token: &str,
-        room: Option<i64>,
-        decided: Decided,
-        rng: &mut Rng,
-    ) -> Answer {
+    pub(crate) async fn ask(&self, caller: &Caller, room: Option<i64>, decided: Decided, rng: &mut Rng) -> Answer {
         let decision = self.decisions.fetch_add(1, Ordering::Relaxed);
         let key = format!("{:x}-decision-{decision}", self.seed);
         // Identifies the decision wherever it is seen.
         let reason = format!("reason-{decision}");
+        if let Decided::Restore { target } = decided {
+            self.restored.lock().push((target, reason.clone()));
+        }
         let mut node = rng.usize(..self.ingest.len());
         let mut unknown = None;
         for attempt in 1..=ATTEMPTS {
@@ -112,6 +152,7 @@ impl Moderators {
                 attempt,
                 node: format!("ingest-{node}"),
                 room,
+                by: caller.appointed,
                 decided: decided.clone(),
                 reason: reason.clone(),
             });
@@ -124,9 +165,23 @@ impl Moderators {
                 Decided::Delete { target } => {
                     (Method::DELETE, format!("{base}/messages/{target}?reason={reason}"), None)
                 }
+                Decided::Restore { target } => {
+                    (Method::DELETE, format!("{base}/messages/{target}/deletion?reason={reason}"), None)
+                }
                 Decided::Clear => (Method::DELETE, format!("{base}/messages?reason={reason}"), None),
-                Decided::Ban { user } => {
-                    (Method::PUT, format!("{base}/bans/{user}"), Some(json!({ "reason": reason })))
+                Decided::Ban { user, purge_seconds } => {
+                    // An older server does not know the member.
+                    let body = match purge_seconds {
+                        Some(seconds) => json!({ "reason": reason, "purgeSeconds": seconds }),
+                        None => json!({ "reason": reason }),
+                    };
+                    (Method::PUT, format!("{base}/bans/{user}"), Some(body))
+                }
+                Decided::Appoint { user } => {
+                    (Method::PUT, format!("{base}/moderators/{user}"), Some(json!({ "reason": reason })))
+                }
+                Decided::Dismiss { user } => {
+                    (Method::DELETE, format!("{base}/moderators/{user}?reason={reason}"), None)
                 }
                 Decided::Unban { user } => (Method::DELETE, format!("{base}/bans/{user}?reason={reason}"), None),
                 Decided::Configure { setting, value } => {
@@ -135,10 +190,10 @@ impl Moderators {
                     (Method::PATCH, format!("{base}/settings"), Some(body))
                 }
             };
-            let answer = ask(client, method, url, token, Some(&key), body.as_ref()).await;
+            let answer = ask(&caller.client, method, url, &caller.token, Some(&key), body.as_ref()).await;
             match answer {
                 Answer::Accepted { id, position, .. } => {
-                    self.confirmed(room, &decided, position);
+                    self.remember(room, &decided);
                     self.recorder.note(Observation::Confirmed { decision, attempt, id, position });
                     return answer;
                 }
@@ -160,16 +215,13 @@ impl Moderators {
         Answer::Unknown(unknown.expect("every other answer has returned"))
     }
 
-    fn confirmed(&self, room: Option<i64>, decided: &Decided, position: Position) {
-        match decided {
-            Decided::Delete { target } => {
-                self.deleted.lock().push(*target);
+    fn remember(&self, room: Option<i64>, decided: &Decided) {
+        if let (Some(room), Decided::Delete { target }) = (room, decided) {
+            let mut deleted = self.deleted.lock();
+            deleted.push_back((room, *target));
+            if deleted.len() > REMEMBERED {
+                deleted.pop_front();
             }
-            Decided::Clear => {
-                let room = room.expect("no moderator clears every room");
-                self.cleared.lock().push((room, position));
-            }
-            _ => {}
         }
     }
 }

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use tokio_util::sync::CancellationToken;
 
-use crate::ask::{Answer, client};
+use crate::ask::Answer;
 use crate::history::Decided;
-use crate::moderators::{BAN_MS, FIRST_MODERATOR, Moderators, OFFENDERS};
-use crate::system::token;
+use crate::moderators::{BAN_MS, Caller, FIRST_MODERATOR, Moderators, OFFENDERS};
 use crate::viewers::FIRST;
 
 /// The platform's user number.
@@ -35,7 +34,7 @@ impl Moderators {
         let mut rng = Rng::with_seed(self.seed ^ 0xba4);
         self.undoing(stop, 1_000..4_000, &mut rng, |rng| {
             let user = FIRST + OFFENDERS + rng.i64(0..BANNED);
-            (None, user.to_string(), BAN_MS, Decided::Ban { user }, Decided::Unban { user })
+            (None, user.to_string(), BAN_MS, Decided::Ban { user, purge_seconds: None }, Decided::Unban { user })
         })
         .await
     }
@@ -56,14 +55,14 @@ impl Moderators {
 
     /// Makes decisions and undoes them later. No decision repeats before it is undone. `choose` returns the room, the
     /// subject, the duration, the decision and its end.
-    async fn undoing(
+    pub(crate) async fn undoing(
         &self,
         stop: &CancellationToken,
         pause: std::ops::Range<u64>,
         rng: &mut Rng,
         choose: impl Fn(&mut Rng) -> (Option<i64>, String, std::ops::Range<u64>, Decided, Decided),
     ) -> anyhow::Result<()> {
-        let (client, token) = (client()?, token(PLATFORM, true));
+        let caller = Caller::with_scope(PLATFORM)?;
         let mut undo = Undo::new();
         loop {
             let pause = Duration::from_millis(rng.u64(pause.clone()));
@@ -73,7 +72,7 @@ impl Moderators {
             let ripe = undo.iter().find(|(_, (until, _))| *until < Instant::now());
             if let Some((key, (_, end))) = ripe.map(|(key, value)| (key.clone(), value.clone())) {
                 // The outcome is unknown: it is undone until that succeeds.
-                let answer = self.ask(&client, &token, key.0, end, rng).await;
+                let answer = self.ask(&caller, key.0, end, rng).await;
                 if !matches!(answer, Answer::Unknown(_) | Answer::Refused { status: 0 | 503, .. }) {
                     undo.remove(&key);
                 }
@@ -83,7 +82,7 @@ impl Moderators {
             if undo.contains_key(&(room, about.clone())) {
                 continue;
             }
-            let answer = self.ask(&client, &token, room, decided, rng).await;
+            let answer = self.ask(&caller, room, decided, rng).await;
             if !matches!(answer, Answer::Refused { .. }) {
                 let until = Instant::now() + Duration::from_millis(rng.u64(holds));
                 undo.insert((room, about), (until, end));

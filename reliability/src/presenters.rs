@@ -70,7 +70,15 @@ struct Event {
     id: EventId,
     r#type: String,
     text: Option<String>,
+    target: Option<EventId>,
+    /// The message that a restoration brings back.
+    message: Option<Restored>,
     reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Restored {
+    text: String,
 }
 
 /// The presenters of all rooms.
@@ -98,16 +106,16 @@ impl Reached {
         reached.1 = reached.1.max(Some(position));
     }
 
-    fn keepalive(&self, position: Position) {
+    pub(crate) fn keepalive(&self, position: Position) {
         let mut reached = self.0.lock();
         reached.1 = reached.1.max(Some(position));
     }
 
-    fn last_event(&self) -> Option<Position> {
+    pub(crate) fn last_event(&self) -> Option<Position> {
         self.0.lock().0
     }
 
-    fn last(&self) -> Option<Position> {
+    pub(crate) fn last(&self) -> Option<Position> {
         self.0.lock().1
     }
 }
@@ -357,8 +365,9 @@ impl Session {
 
     fn note(&self, events: Vec<Event>) -> Option<Position> {
         let mut last = None;
-        for Event { position, id, r#type: kind, text, reason } in events {
-            self.recorder.note(Observation::Frame { session: self.number, id, position, kind, text, reason });
+        for Event { position, id, r#type: kind, text, target, message, reason } in events {
+            let (session, text) = (self.number, text.or(message.map(|message| message.text)));
+            self.recorder.note(Observation::Frame { session, id, position, kind, text, target, reason });
             self.reached.event(position);
             last = Some(position);
         }

@@ -33,6 +33,9 @@ pub struct Report {
     frames: usize,
     /// The sessions in the original's dialect.
     chatting: usize,
+    /// The sessions of readers, and the events that they received.
+    readers: (usize, usize),
+    tickets: usize,
     broadcasts: usize,
     beside_videos: usize,
     decisions: BTreeMap<&'static str, usize>,
@@ -70,6 +73,8 @@ impl Report {
             sessions: 0,
             frames: 0,
             chatting: 0,
+            readers: (0, 0),
+            tickets: 0,
             broadcasts: 0,
             beside_videos: 0,
             decisions: BTreeMap::new(),
@@ -124,6 +129,9 @@ impl Report {
             *self.decisions.entry(decision.request.outcome().word()).or_default() += 1;
         }
         self.originals = view.originals.len();
+        let events = view.readers.iter().map(|reader| reader.session.frames.len()).sum();
+        self.readers = (view.readers.len(), events);
+        self.tickets = view.tickets.len();
         self.reconnects = view.originals.iter().filter(|status| **status == 202).count();
         self.chatting = view.sessions.iter().filter(|session| session.dialect == Dialect::Original).count();
         for Line { what, .. } in lines {
@@ -196,6 +204,8 @@ impl fmt::Display for Report {
         writeln!(f, "decisions   {}", counts(&self.decisions))?;
         let Report { sessions, frames, chatting, .. } = self;
         writeln!(f, "presenters  {sessions} sessions, {chatting} in the original's dialect, {frames} events")?;
+        let ((sessions, events), tickets) = (self.readers, self.tickets);
+        writeln!(f, "readers     {sessions} sessions, {tickets} tickets, {events} events")?;
         writeln!(f, "videos      {} broadcasts, {} messages beside them", self.broadcasts, self.beside_videos)?;
         writeln!(f, "answers other than success, by attempt:")?;
         for (refusal, count) in &self.refusals {

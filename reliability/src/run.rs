@@ -9,6 +9,7 @@ use chatting_server::play;
 use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
+use crate::drain;
 use crate::erasures;
 use crate::history::{self, Beginning, Observation, Phase, Recorder};
 use crate::memory;
@@ -16,6 +17,7 @@ use crate::moderators::Moderators;
 use crate::nemesis::{Course, Nemesis};
 use crate::presence;
 use crate::presenters::Presenters;
+use crate::readers::Readers;
 use crate::readings;
 use crate::report::Report;
 use crate::review;
@@ -51,7 +53,15 @@ pub struct Options {
 }
 
 /// The activities beside the posts.
-pub const PLAYS: [&str; 5] = ["bans from every room", "settings", "followed replays", "review hook", "erasures"];
+pub const PLAYS: [&str; 7] = [
+    "bans from every room",
+    "settings",
+    "followed replays",
+    "review hook",
+    "erasures",
+    "moderators of rooms",
+    "readers",
+];
 
 /// The number of rooms whose replay is followed.
 const FOLLOWED: i64 = 2;
@@ -79,7 +89,7 @@ const LONGEST_TEXT: usize = 300;
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let texts = texts(&options.recordings)?;
     let plays = |name: &str| options.plays.is_empty() || options.plays.iter().any(|word| name.contains(word));
-    let [bans, settings, followed, reviewed, erased] = PLAYS.map(plays);
+    let [bans, settings, followed, reviewed, erased, appointed, read] = PLAYS.map(plays);
     let mut plan = options.plan.clone();
     let notes = review::Notes::default();
     if reviewed {
@@ -122,10 +132,12 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         latest,
         decisions: AtomicU64::new(1),
         deleted: Default::default(),
-        cleared: Default::default(),
+        restored: Default::default(),
     };
     let window = Duration::from_millis(window_ms);
     let presenters = Arc::new(Presenters::new(Arc::clone(&recorder), system.delivery.clone(), rooms, seed, window));
+    let of_readers = if read { rooms } else { 0 };
+    let readers = Arc::new(Readers::new(Arc::clone(&recorder), &system.delivery, of_readers, seed, window)?);
     let (calm, words, lasting) = (options.calm.clone(), options.faults.clone(), options.lasting);
     let course = Course { seed, calm, words, lasting };
     let mut nemesis = Nemesis::new(Arc::clone(&system), Arc::clone(&recorder), course)?;
@@ -135,9 +147,17 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         let (presenters, over) = (Arc::clone(&presenters), over.clone());
         async move { presenters.watch(&over).await }
     });
+    let reading = tokio::spawn({
+        let (readers, over) = (Arc::clone(&readers), over.clone());
+        async move { readers.read(&over).await }
+    });
     recorder.note(Observation::Phase { phase: Phase::Load });
+    let erasing = stop.child_token();
     let clock = async {
-        tokio::time::sleep(options.load).await;
+        // What erased users write afterwards has to stay.
+        tokio::time::sleep(options.load.mul_f64(0.8)).await;
+        erasing.cancel();
+        tokio::time::sleep(options.load.mul_f64(0.2)).await;
         stop.cancel();
         anyhow::Ok(())
     };
@@ -150,16 +170,19 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
             moderators.decide(1, &stop),
             when(bans, moderators.ban_everywhere(&stop)),
             when(settings, moderators.configure(&stop)),
+            when(appointed, moderators.appoint(&stop)),
+            when(appointed, moderators.decide_as_appointed(1, &stop)),
+            when(appointed, moderators.decide_as_appointed(2, &stop)),
             when(followed, async {
                 let rooms = 1..=rooms.min(FOLLOWED);
                 try_join_all(rooms.map(|room| video::follow(&system, &recorder, room, &readings, &stop))).await?;
                 Ok(())
             }),
-            when(erased, erasures::erase(&system, &recorder, seed, &stop)),
+            when(erased, erasures::erase(&system, &recorder, seed, &erasing)),
             nemesis.rage(&stop),
         )?;
         let healed = Instant::now();
-        readings::drain(&system, &recorder, &viewers, &presenters, &moderators).await?;
+        drain::drain(&system, &recorder, &viewers, &presenters, &readers, &moderators).await?;
         presence::present(&viewers).await?;
         over.cancel();
         anyhow::Ok(healed)
@@ -167,6 +190,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let (healed, ..) =
         tokio::try_join!(course, supervise(&system, &recorder, &over), memory::sample(&system, &recorder, &over))?;
     watching.await??;
+    reading.await??;
     presence::absent(&viewers, healed, system.config.nats.lease.get()).await?;
     // A failed reading makes the history inconclusive, and the report says so.
     let read = readings::read(&system, &recorder, &presenters, rooms).await;

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::history::{Observation, Reading, Recorder};
+use crate::history::{Observation, Reading, Recorder, StreamState};
 use crate::system::System;
 
 /// A running server answers at once.
@@ -113,7 +113,8 @@ pub(crate) async fn read(system: &System, recorder: &Recorder) -> anyhow::Result
     }
     anyhow::ensure!(!streams.is_empty(), "nats-server has no stream of the log");
     for Known { epochs, first, last, acknowledged } in streams.into_values() {
-        recorder.note(Observation::Stream { epochs: epochs.into_iter().collect(), first, last, acknowledged });
+        let epochs = epochs.into_iter().collect();
+        recorder.note(Observation::Stream(StreamState { epochs, first, last, acknowledged }));
     }
     recorder.note(Observation::Read { reading: Reading::Streams });
     Ok(())

@@ -4,6 +4,7 @@ use nats::{Change, Fill, LogState, ReaderState, ServerState, StreamState};
 
 use super::Failed;
 use super::finding::Finding;
+use super::handshakes::{self, Names};
 use super::storage::{gib, is_nearly_full, percent};
 use super::versions::is_at_least;
 
@@ -13,6 +14,13 @@ pub(super) const LEAST_NATS: [u64; 3] = [2, 15, 1];
 const SERVERS: &str = "nats";
 
 const PART: &str = "log";
+
+const TLS: Names = Names {
+    authorities: "nats.tls.ca_file",
+    own: "nats.tls.cert_file and nats.tls.key_file",
+    way: "nats.tls.first and nats.urls",
+    address: "nats.urls",
+};
 
 /// The action for an older version.
 pub(super) fn too_old() -> String {
@@ -42,7 +50,13 @@ fn server(ServerState { url, answer }: &ServerState) -> Finding {
         ),
         Ok(facts) => Finding::ok(SERVERS, format!("{url}: nats-server {}", facts.version)),
         Err(error) => {
-            Finding::problem(SERVERS, web::with_sources(error), "start it, or correct nats.urls and the login")
+            let reason = web::with_sources(error);
+            let action = handshakes::action(&reason, &TLS);
+            Finding::problem(
+                SERVERS,
+                reason,
+                action.unwrap_or_else(|| "start it, or correct nats.urls and the login".to_owned()),
+            )
         }
     }
 }

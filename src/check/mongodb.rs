@@ -4,10 +4,18 @@ use archiver::MongoDb;
 
 use super::Failed;
 use super::finding::Finding;
+use super::handshakes::{self, Names};
 use super::storage::{gib, is_nearly_full};
 use super::versions::{is_at_least, numbers};
 
 const PART: &str = "mongodb";
+
+const TLS: Names = Names {
+    authorities: "tlsCAFile in archiver.uri",
+    own: "tlsCertificateKeyFile in archiver.uri",
+    way: "tls in archiver.uri",
+    address: "archiver.uri",
+};
 
 /// The oldest series that works.
 const LEAST: [u64; 3] = [6, 0, 0];
@@ -21,7 +29,9 @@ pub(super) fn findings(answer: &Result<MongoDb, Failed>) -> Vec<Finding> {
     let mongodb = match answer {
         Ok(mongodb) => mongodb,
         Err(Failed { reason, .. }) => {
-            return vec![Finding::problem(PART, reason.clone(), "start it, or correct archiver.uri")];
+            let action = handshakes::action(reason, &TLS);
+            let action = action.unwrap_or_else(|| "start it, or correct archiver.uri".to_owned());
+            return vec![Finding::problem(PART, reason.clone(), action)];
         }
     };
     let server = format!("{}: mongod {}", mongodb.clock.server, mongodb.version);

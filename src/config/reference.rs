@@ -162,7 +162,9 @@ mod tests {
             }
         }
         assert_eq!(with_default, expected);
-        assert_eq!(without, ["auth.secret", "ingest.gateway.secret", "ingest.review.secret"]);
+        let secrets =
+            ["nats.nkey", "auth.secret", "auth.previous_secret", "ingest.gateway.secret", "ingest.review.secret"];
+        assert_eq!(without, secrets);
     }
 
     #[test]

@@ -1,20 +1,22 @@
 //! Secrets in files: `auth.secret_file = "/run/credentials/…"` sets `auth.secret` to the content of that file. A file
-//! is read once, when the configuration is read.
+//! is read whenever the configuration is: at the start, and after SIGHUP.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 /// Every setting that may hold a secret. `nats.credentials` is a path already.
-const SECRETS: [&str; 9] = [
+const SECRETS: [&str; 11] = [
     "archiver.uri",
     "auth.jwks.url",
+    "auth.previous_secret",
     "auth.secret",
     "ingest.gateway.secret",
     "ingest.reconnect_webhook",
     "ingest.review.secret",
     "ingest.review.url",
     "ingest.rooms.url",
+    "nats.nkey",
     "nats.urls",
 ];
 

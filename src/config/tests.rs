@@ -79,7 +79,7 @@ partitoins = 4
 partitions = 1.5
 urls = [\"nats://one:4222\", 5]
 replicas = true
-[nats.tls]
+[nats.tsl]
 [log]
 format = \"xml\"
 [ingest]
@@ -103,7 +103,7 @@ messages = \"20\"
         ("nats.partitions", "line 4"),
         ("nats.urls[1]", "line 5"),
         ("nats.replicas", "line 6"),
-        ("nats.tls", "line 7"),
+        ("nats.tsl", "line 7"),
         ("log.format", "line 9"),
         ("ingest.listen", "line 11"),
         ("ingest.rooms", "line 12"),

@@ -27,6 +27,7 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
         nickname: arguments.nickname.clone().unwrap_or_else(|| format!("user{}", arguments.user)),
         email: format!("user{}@example.com", arguments.user),
         scopes: arguments.scopes.clone(),
+        attributes: None,
     };
     let lifetime = Duration::from_secs(arguments.hours.saturating_mul(60 * 60));
     let longest = config.auth.max_lifetime;

@@ -46,6 +46,7 @@ pub(super) fn people(secret: &Secret) -> People {
             nickname: nickname.to_owned(),
             email: format!("user{user}@example.com"),
             scopes: scopes.iter().copied().map(str::to_owned).collect(),
+            attributes: None,
         };
         Person { user, nickname: nickname.to_owned(), token: web::auth::mint(secret, &identity, TOKEN_LIFETIME) }
     };

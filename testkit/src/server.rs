@@ -14,6 +14,8 @@ use crate::program::{Program, Running};
 pub enum Ready {
     /// A GET of this URL answers 200.
     Http(String),
+    /// It accepts connections at this address.
+    Tcp(String),
     /// The replica set of these members, of which the server is the first, has a primary. A new set is initiated.
     ReplicaSet(Vec<String>),
 }
@@ -72,6 +74,10 @@ impl Server {
                 let client = client().timeout(Duration::from_secs(2)).build()?;
                 let answers = async || client.get(url).send().await.is_ok_and(|answer| answer.status() == 200);
                 running.until_ready(START_DEADLINE, answers).await
+            }
+            Ready::Tcp(address) => {
+                let accepts = async || tokio::net::TcpStream::connect(address).await.is_ok();
+                running.until_ready(START_DEADLINE, accepts).await
             }
             Ready::ReplicaSet(members) => {
                 let own = members.first().context("the replica set has no members")?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use archiver::{Archive, ArchivedMessage};
 use chat::{Body, ErasureMode, Event, EventId, Hold, MessageDeleted, MessageDenied, MessagePosted, MessageReleased};
-use chat::{MessageRestored, RoomCleared, UserBanned, UserErased};
+use chat::{MessageReported, MessageRestored, ReportClosed, RoomCleared, UserBanned, UserErased};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use mongodb::bson::{Bson, Document, doc};
@@ -58,6 +58,16 @@ enum Step {
         id: u8,
         room: i64,
     },
+    Report {
+        id: u8,
+        room: i64,
+        target: u8,
+    },
+    Close {
+        id: u8,
+        room: i64,
+        target: u8,
+    },
 }
 
 /// A log, and an order in which its batches are archived, each at least once: groups in sequence, and the batches of a
@@ -78,6 +88,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..4_u8, 1..12_u32).prop_map(move |(id, seconds)| Step::Purge { id, room: room(id), seconds }),
         3 => (8..12_u8).prop_map(move |id| Step::Release { id, room: room(id), author: 7 + i64::from(id / 2 % 2) }),
         2 => (8..12_u8).prop_map(move |id| Step::Deny { id, room: room(id) }),
+        2 => (0..4_u8, 0..8_u8).prop_map(move |(id, target)| Step::Report { id, room: room(id), target }),
+        1 => (0..4_u8, 0..8_u8).prop_map(move |(id, target)| Step::Close { id, room: room(id), target }),
     ]
 }
 
@@ -112,7 +124,7 @@ impl Step {
         let at = Timestamp::from_second(1_800_000_000 + place as i64).unwrap();
         let (id, room, body) = match self {
             Step::Post { id: message, room, author } => {
-                let posted = MessagePosted { user: user(author), text: format!("text {message}"), flags: Vec::new() };
+                let posted = MessagePosted::new(user(author), format!("text {message}"));
                 (id(1, message), room, Body::MessagePosted(posted))
             }
             Step::Delete { id: decision, room, target } => {
@@ -133,7 +145,7 @@ impl Step {
                 (id(5, decision), room, Body::UserBanned(banned))
             }
             Step::Release { id: message, room, author } => {
-                let posted = MessagePosted { user: user(author), text: format!("text {message}"), flags: Vec::new() };
+                let posted = MessagePosted::new(user(author), format!("text {message}"));
                 let position = chat::Position { epoch: 1, sequence: 1, index: 0 };
                 let held = Hold { at, position, by: user(room), reason: None };
                 (id(1, message), room, Body::MessageReleased(Box::new(MessageReleased { posted, held })))
@@ -143,9 +155,33 @@ impl Step {
                 let denied = MessageDenied { target: id(1, message), user: author, by: user(room), reason: None };
                 (id(1, message), room, Body::MessageDenied(denied))
             }
+            Step::Report { id: report, room, target } => {
+                let (target, reason) = (id(1, target), Some(format!("copy at {place}")));
+                let reported = MessageReported { target, by: user(9), category: "spam".to_owned(), reason };
+                (id(6, report), room, Body::MessageReported(reported))
+            }
+            Step::Close { id: decision, room, target } => {
+                let reason = Some(format!("copy at {place}"));
+                let closed = ReportClosed { target: id(1, target), by: user(room), reason };
+                (id(7, decision), room, Body::ReportClosed(closed))
+            }
         };
         Event { id, presenter: Some(presenter(room)), at, belated: true, request: None, body }
     }
+}
+
+/// The expected reports: the first copy of each, with its words.
+fn expected_reports(log: &[Entry]) -> BTreeMap<EventId, (u64, Option<EventId>, Option<String>)> {
+    let mut reports = BTreeMap::new();
+    for entry in log {
+        let (target, reason) = match entry.event().unwrap().body {
+            Body::MessageReported(reported) => (reported.target, reported.reason),
+            Body::ReportClosed(closed) => (closed.target, closed.reason),
+            _ => continue,
+        };
+        reports.entry(entry.id).or_insert((entry.position.sequence, Some(target), reason));
+    }
+    reports
 }
 
 /// The expected archive: the first copy of each event, and of the deletions after a message and after its latest
@@ -182,7 +218,8 @@ fn expected(log: &[Entry]) -> BTreeMap<EventId, (u64, Option<(EventId, Timestamp
                 let is_purged = |id: &&EventId| posts[*id].0 == banned.user && posts[*id].1 >= since;
                 messages.keys().filter(is_purged).copied().collect()
             }
-            _ => messages.keys().copied().collect(),
+            Body::RoomCleared(_) => messages.keys().copied().collect(),
+            _ => Vec::new(),
         };
         for id in taken_away.into_iter().filter(|id| rooms.get(id) == Some(&entry.presenter)) {
             messages.get_mut(&id).unwrap().1.get_or_insert((entry.id, entry.at));
@@ -226,5 +263,10 @@ async fn check(mongod: &Mongod, database: &str, case: Case) -> Result<(), TestCa
         }
     }
     prop_assert_eq!(archived, expected(&log));
+    let decisions = archives[1].decisions().await.unwrap().into_iter();
+    let reports = decisions.filter(|decision| ["message.reported", "report.closed"].contains(&decision.kind.as_str()));
+    let reports: BTreeMap<_, _> =
+        reports.map(|report| (report.id, (report.position.sequence, report.target, report.reason))).collect();
+    prop_assert_eq!(reports, expected_reports(&log));
     Ok(())
 }

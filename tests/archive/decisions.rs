@@ -131,7 +131,7 @@ async fn the_flags_of_the_word_filter_are_archived() {
     let world = World::start().await;
     let _archiver = world.archiver().await;
     let flags = vec!["ko.abuse".to_owned()];
-    let posted = MessagePosted { user: user(7), text: "시1발".to_owned(), flags: flags.clone() };
+    let posted = MessagePosted { flags: flags.clone(), ..MessagePosted::new(user(7), "시1발") };
     world.log.append(&Event::now(presenter(1), Body::MessagePosted(posted))).await.unwrap();
     assert_eq!(world.room(1, 1).await[0].flags, flags);
     let documents = world.documents("chatting_log", 1).await;

@@ -35,7 +35,7 @@ const SECRET: &str = "the secret";
 const COLLECTIONS: [&str; 5] = ["chatting_log", "moderation_log", "broadcasts", "quarantine", "erased_ids"];
 
 fn by(idx: i64, room: i64, text: impl Into<String>) -> Event {
-    let posted = MessagePosted { user: user(idx), text: text.into(), flags: Vec::new() };
+    let posted = MessagePosted::new(user(idx), text);
     Event::now(presenter(room), Body::MessagePosted(posted))
 }
 
@@ -147,9 +147,8 @@ async fn a_life(world: &World) -> (i64, EventId) {
     events.push(deleted);
     events.push(Event {
         body: Body::MessagePosted(MessagePosted {
-            user: own_room.clone(),
-            text: format!("{SECRET} of the presenter"),
             flags: vec!["ko.abuse".to_owned()],
+            ..MessagePosted::new(own_room.clone(), format!("{SECRET} of the presenter"))
         }),
         ..secret(GONE, 0)
     });

@@ -13,6 +13,7 @@ mod concern;
 mod decisions;
 mod erasure;
 mod exports;
+mod extras;
 mod gaps;
 mod keeps;
 mod moderators;
@@ -23,12 +24,14 @@ mod reading;
 mod recording;
 mod replay;
 mod replay_events;
+mod reports;
 mod restored;
 mod retention;
 mod room;
 mod search;
 mod statistics;
 mod status;
+mod trace;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -146,7 +149,7 @@ fn user(idx: i64) -> User {
 }
 
 fn message(room: i64, text: impl Into<String>) -> Event {
-    let posted = MessagePosted { user: user(7), text: text.into(), flags: Vec::new() };
+    let posted = MessagePosted::new(user(7), text);
     Event::now(presenter(room), Body::MessagePosted(posted))
 }
 

@@ -113,7 +113,7 @@ pub(super) fn time(ms: i64) -> String {
 
 /// A message of the user at that time.
 pub(super) fn said(room: i64, by: i64, ms: i64, text: &str) -> Event {
-    let posted = MessagePosted { user: user(by), text: text.to_owned(), flags: Vec::new() };
+    let posted = MessagePosted::new(user(by), text);
     Event::now(presenter(room), Body::MessagePosted(posted)).recorded_at(evening(ms))
 }
 

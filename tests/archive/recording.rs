@@ -62,7 +62,7 @@ fn read(path: &Path) -> Rooms {
 
 fn event(room: i64, said: &Said) -> Event {
     let user = User { nickname: format!("사용자{}", said.user), ..user(said.user) };
-    let posted = MessagePosted { user, text: said.text.clone(), flags: Vec::new() };
+    let posted = MessagePosted::new(user, said.text.clone());
     let event = Event::now(presenter(room), Body::MessagePosted(posted)).recorded_at(evening(said.ms));
     Event { id: said.id, ..event }
 }

@@ -178,7 +178,7 @@ async fn chatters_are_ranked_by_messages_then_number_and_named_as_they_were_last
     let world = World::start().await;
     let archiver = world.archiver().await;
     let named = |by: i64, ms: i64, nickname: &str, role: Role| {
-        let posted = MessagePosted { user: user(by), text: "text".to_owned(), flags: Vec::new() };
+        let posted = MessagePosted::new(user(by), "text");
         let user = chat::User { nickname: nickname.to_owned(), role, ..user(by) };
         let body = Body::MessagePosted(MessagePosted { user, ..posted });
         Event::now(presenter(42), body).recorded_at(evening(ms))

@@ -191,7 +191,7 @@ fn analyst() -> String {
 /// A message at this time, which ingest might refuse.
 fn said(user: i64, nickname: &str, text: &str, at: Timestamp) -> Event {
     let user = User { idx: UserIdx::try_from(user).unwrap(), nickname: nickname.to_owned(), role: chat::Role::Viewer };
-    let posted = MessagePosted { user, text: text.to_owned(), flags: Vec::new() };
+    let posted = MessagePosted::new(user, text);
     let event = Event::now(PresenterIdx::try_from(ROOM).unwrap(), Body::MessagePosted(posted));
     Event { id: EventId::new(), ..event.recorded_at(at) }
 }

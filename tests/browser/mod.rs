@@ -91,7 +91,7 @@ impl World {
 
 fn message(text: &str) -> Event {
     let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "별명".to_owned(), role: chat::Role::Viewer };
-    let body = Body::MessagePosted(MessagePosted { user, text: text.to_owned(), flags: Vec::new() });
+    let body = Body::MessagePosted(MessagePosted::new(user, text));
     Event::now(PresenterIdx::try_from(42).unwrap(), body)
 }
 

@@ -269,15 +269,21 @@ test('an event that is too large for a message comes in parts, and again if one 
 
 test('what was deleted or cleared is not told to who comes later', () => {
   const relay = createRelay();
-  send(relay, 1, 3);
+  send(relay, 1, 3, { replyTo: '0', attributes: { amount: 5 } });
   relay.send({ id: '4', type: 'message.deleted', target: '2' });
   const between = viewer(relay);
   carry(between.ends);
+  assert.deepEqual(between.events.map(({ replyTo, attributes }) => [replyTo, attributes?.amount]).slice(0, 2), [
+    ['0', 5],
+    [undefined, undefined],
+  ]);
   assert.deepEqual(between.events.map(({ text }) => text), ['text 1', undefined, 'text 3', undefined]);
   assert.equal(between.events[1].deleted, true);
+  relay.send({ id: 'notice', type: 'notice.posted', text: 'text 1 again' });
   relay.send({ id: '5', type: 'room.cleared' });
   const late = viewer(relay);
   carry(late.ends);
+  assert.equal(late.events.find(({ type }) => type === 'notice.posted').deleted, true);
   assert(!JSON.stringify(late.events).includes('text 1'));
 });
 
@@ -352,7 +358,7 @@ test('of a user who was erased nothing is told to who comes later, and the numbe
   assert.deepEqual([late.events[1].text, late.events[6].text, late.gaps], ['text 2', 'text 7', []]);
 });
 
-test("a room's settings and held messages stay with moderators, and every other decision reaches the viewers", () => {
+test("a room's settings, held messages and reports reach no viewer, and every other decision does", () => {
   const relay = createRelay();
   const seen = viewer(relay);
   carry(seen.ends);
@@ -360,6 +366,8 @@ test("a room's settings and held messages stay with moderators, and every other 
   relay.send({ id: '2', type: 'room.updated', settings: { words: ['our own'] } });
   relay.send({ id: '5', type: 'message.held', target: '6', user: { idx: 7 }, text: 'held' });
   relay.send({ id: '6', type: 'message.denied', target: '6', user: 7 });
+  relay.send({ id: '7', type: 'message.reported', target: '1', category: 'spam', reason: 'our own' });
+  relay.send({ id: '8', type: 'report.closed', target: '1', reason: 'our own' });
   // Of every room: without a presenterIdx.
   relay.send({ id: '3', type: 'user.banned', user: 7 });
   relay.send({ id: '4', type: 'user.unbanned', user: 7 });
@@ -613,14 +621,18 @@ function shownTo(events, options) {
 test('viewers get what they need to hide a message, and not who moderated or why', () => {
   const why = { by, reason: 'posted her own address' };
   const user = { idx: 7, nickname: 'n', role: 'viewer' };
+  const extras = { replyTo: '0', attributes: { color: '#00C853' } };
   const rows = [
     [{ ...base, id: '1', type: 'message.deleted', target: '0', ...why }, { target: '0' }],
     [{ ...base, id: '8', type: 'message.restored', target: '0', ...why }, { target: '0' }],
+    [{ ...base, id: '10', type: 'message.pinned', target: '6', ...why }, { target: '6' }],
+    [{ ...base, id: '11', type: 'message.unpinned', target: '6', ...why }, { target: '6' }],
     [{ ...base, id: '2', type: 'room.cleared', ...why }, {}],
     [{ ...base, id: '3', type: 'user.banned', user: 7, until: base.at, ...why }, { user: 7 }],
     [{ ...base, id: '4', type: 'user.unbanned', user: 7, ...why }, { user: 7 }],
     [{ ...base, id: '5', type: 'user.erased', user: 8, mode: 'remove', ...why }, { user: 8 }],
-    [{ ...base, id: '6', type: 'message.posted', user: { ...user, email: 'x' }, text: 't', ip: 'x', ...why }, { user, text: 't' }],
+    [{ ...base, id: '6', type: 'message.posted', user: { ...user, email: 'x' }, text: 't', ...extras, ip: 'x', ...why }, { user, text: 't', ...extras }],
+    [{ ...base, id: '9', type: 'notice.posted', user: { ...user, email: 'x' }, text: 'n', ...why }, { user, text: 'n' }],
     // Of a later server, or the page's own.
     [{ ...base, id: '7', type: 'poll.closed', poll: 3, ...why }, { poll: 3 }],
   ];

@@ -11,7 +11,7 @@ fn user(idx: i64, nickname: &str) -> User {
 }
 
 fn by(author: &User, room: i64, text: &str) -> Event {
-    let posted = MessagePosted { user: author.clone(), text: text.to_owned(), flags: Vec::new() };
+    let posted = MessagePosted::new(author.clone(), text);
     Event::now(idx(room), Body::MessagePosted(posted))
 }
 

@@ -7,6 +7,7 @@ mod drain;
 mod erased;
 mod everywhere;
 mod expiry;
+mod extras;
 mod fights;
 mod handover;
 mod keys;
@@ -15,7 +16,7 @@ mod outages;
 pub(crate) mod page;
 mod peers;
 pub(crate) mod presenter;
-mod readers;
+pub(crate) mod readers;
 mod resume;
 mod v1;
 
@@ -103,7 +104,7 @@ fn idx(room: i64) -> PresenterIdx {
 
 fn message(room: i64, text: impl Into<String>) -> Event {
     let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "별명".to_owned(), role: chat::Role::Viewer };
-    Event::now(idx(room), Body::MessagePosted(MessagePosted { user, text: text.into(), flags: Vec::new() }))
+    Event::now(idx(room), Body::MessagePosted(MessagePosted::new(user, text)))
 }
 
 fn texts(from: usize, to: usize) -> Vec<String> {

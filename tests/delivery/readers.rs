@@ -4,6 +4,7 @@
 mod access;
 mod held;
 mod moderators;
+mod reports;
 mod restored;
 mod sockets;
 mod tickets;
@@ -17,7 +18,7 @@ use crate::ingest::tokens::token_with;
 use crate::support::{EventStream, SECRET, StreamEvent, token};
 
 /// A reader that works like an `EventSource`.
-struct Reader {
+pub(crate) struct Reader {
     stream: EventStream,
     /// The last `id`.
     last: String,
@@ -25,7 +26,7 @@ struct Reader {
 
 impl Reader {
     /// A stream, and its welcome.
-    async fn start(node: &Role, room: i64, token: &str, from: &str) -> (Reader, Value) {
+    pub(crate) async fn start(node: &Role, room: i64, token: &str, from: &str) -> (Reader, Value) {
         let answer = testkit::client()
             .build()
             .unwrap()
@@ -64,7 +65,7 @@ impl Reader {
     }
 
     /// The next event of the room.
-    async fn event(&mut self) -> Value {
+    pub(crate) async fn event(&mut self) -> Value {
         loop {
             let (event, heard) = self.next().await.expect("the stream goes on");
             if event == "message" {
@@ -98,7 +99,7 @@ async fn refused(node: &Role, path: &str, token: Option<&str>) -> (u16, String) 
     (status, problem["code"].as_str().unwrap().to_owned())
 }
 
-fn moderator() -> String {
+pub(super) fn moderator() -> String {
     token_with(json!({ "user_idx": 3, "scope": "chat:moderate" }))
 }
 

@@ -180,7 +180,7 @@ async fn slow_mode_counts_by_the_logs_clock_and_not_by_an_events_own_time() {
     let system = System::start().await;
     system.set(42, json!({"slowModeSeconds": 600}), &system.ingest).await;
     let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "nick".to_owned(), role: chat::Role::Viewer };
-    let posted = Body::MessagePosted(MessagePosted { user, text: "hi".to_owned(), flags: Vec::new() });
+    let posted = Body::MessagePosted(MessagePosted::new(user, "hi"));
     let event = Event::now(42.try_into().unwrap(), posted);
     let log = log(&system.nats).await;
     log.append(&Event { at: event.at - Duration::from_secs(3_600), ..event }).await.unwrap();

@@ -5,6 +5,7 @@ pub(crate) mod sockets;
 pub(crate) mod tokens;
 
 mod contract;
+mod extras;
 mod fast_path;
 mod gateway;
 mod headers;

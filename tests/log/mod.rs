@@ -30,6 +30,8 @@ fn config(url: &str) -> Config {
     Config {
         urls: vec![url.to_owned().into()],
         credentials: String::new(),
+        nkey: conf::Secret::default(),
+        tls: nats::TlsConfig::default(),
         partitions: 1,
         replicas: 1,
         max_age: Span::from_hours(24),
@@ -53,7 +55,7 @@ fn presenter(idx: i64) -> PresenterIdx {
 
 fn message(room: i64, text: impl Into<String>) -> Event {
     let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "별명".to_owned(), role: Role::Viewer };
-    Event::now(presenter(room), Body::MessagePosted(MessagePosted { user, text: text.into(), flags: Vec::new() }))
+    Event::now(presenter(room), Body::MessagePosted(MessagePosted::new(user, text)))
 }
 
 fn text(entry: &Entry) -> String {

@@ -10,6 +10,7 @@ fn requests(room: i64) -> Vec<(Method, String, Option<Value>)> {
         (Method::DELETE, of("messages/019ab5a0-8000-7000-8000-000000000001"), None),
         (Method::DELETE, of("messages/019ab5a0-8000-7000-8000-000000000001/deletion"), None),
         (Method::DELETE, of("messages"), None),
+        (Method::POST, of("reports/019ab5a0-8000-7000-8000-000000000001/close"), Some(json!({}))),
         (Method::PUT, of("bans/7"), Some(json!({}))),
         (Method::GET, of("bans/7"), None),
         (Method::GET, of("bans"), None),

@@ -107,7 +107,7 @@ async fn a_replaying_node_answers_503_instead_of_an_empty_list_of_bans() {
     let log = world.log().await;
     let said = || {
         let user = User { idx: user(7), nickname: "nick".to_owned(), role: Of::Viewer };
-        event(Body::MessagePosted(chat::MessagePosted { user, text: "hi".to_owned(), flags: Vec::new() }))
+        event(Body::MessagePosted(chat::MessagePosted::new(user, "hi")))
     };
     for _ in 0..10 {
         let messages: Vec<Event> = (0..4_000).map(|_| said()).collect();
@@ -275,4 +275,34 @@ async fn only_decisions_that_have_ended_and_are_older_than_the_log_are_forgotten
         let answer = world.post(&node, PRESENTER, user, "am I banned?").await;
         assert_eq!(answer.status, status, "{user}: {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn a_pin_outlives_the_log_and_a_deletion_that_unpins_does_too() {
+    let world = World::start().await;
+    let node = &world.nodes[0];
+    let pin = |room: i64| format!("/v1/rooms/{room}/pin");
+    let message = uuid::Uuid::new_v4().to_string();
+    for room in [42, 43, 44] {
+        decided(&world.put(node, &pin(room), &moderator(), json!({ "messageId": message })).await);
+    }
+    decided(&world.delete(node, &format!("/v1/rooms/43/messages/{message}"), &moderator()).await);
+    decided(&world.delete(node, "/v1/rooms/44/messages", &moderator()).await);
+    let log = world.log().await;
+    eventually("the pin and both unpinnings are kept", PATIENCE, async || {
+        let kept = log.decisions().load().await.unwrap().entries;
+        let pinned = kept.iter().filter(|kept| kept.kind == chat::EventKind::MessagePinned).count();
+        (kept.len() == 3 && pinned == 1).then_some(())
+    })
+    .await;
+    let_the_log_age(&world).await;
+    let later = world.node().await;
+    let shown = world.get(&later, &pin(42), &moderator()).await;
+    assert_eq!((shown.status.as_u16(), &shown.json()["messageId"]), (200, &json!(message)));
+    for room in [43, 44] {
+        world.get(&later, &pin(room), &moderator()).await.assert_problem(404, "not_pinned");
+    }
+    let delivery = Role::start("delivery", &world.settings).await;
+    let (_, welcome) = crate::delivery::page::Page::connect(&delivery, 42).await;
+    assert_eq!(welcome["pinned"], message);
 }

@@ -11,6 +11,7 @@ mod lists;
 mod lives_on;
 mod moderators;
 mod places;
+mod reports;
 mod settings;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Each decision in all four places: the caller's answer, the presenter's socket, the archive, and another ingest node.
 
 mod held;
+mod pinned;
 mod restored;
 
 use std::collections::VecDeque;

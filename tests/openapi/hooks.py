@@ -2,6 +2,7 @@
 one request, that a cursor comes from the page before, and how long a time has statistics."""
 
 import datetime
+import json
 import re
 import uuid
 
@@ -15,6 +16,7 @@ schemathesis.openapi.format("chat-text", st.text(visible, min_size=1, max_size=5
 # All of a room's words have 8 KB together: 200 of 10 characters of at most 4 bytes.
 schemathesis.openapi.format("chat-word", st.text(visible, min_size=1, max_size=10))
 schemathesis.openapi.format("chat-search", st.text(visible, min_size=1, max_size=100))
+schemathesis.openapi.format("chat-attribute", st.text(visible, max_size=20))
 # None can be made up; without one a list begins at its beginning. That a wrong one is refused is tested by hand.
 schemathesis.openapi.format("chat-cursor", st.just(""))
 
@@ -28,9 +30,15 @@ def is_padded(value):
     return isinstance(value, str) and len(value) > 50 and value != value.strip()
 
 
+def has_large_attributes(body):
+    """Within the bounds of each member, and not of all together."""
+    attributes = body.get("attributes") if isinstance(body, dict) else None
+    return attributes is not None and len(json.dumps(attributes, ensure_ascii=False).encode(errors="replace")) > 1_000
+
+
 @schemathesis.hook
 def filter_body(context, body):
-    return not is_padded(body)
+    return not is_padded(body) and not has_large_attributes(body)
 
 
 @schemathesis.hook

@@ -27,7 +27,7 @@ async fn ingest_does_what_its_document_says() {
     // In sequence: each follows its own links. Settings and bans decide which posts are accepted, so they come after
     // all posts, and a banned user cannot become a moderator.
     // A moderator of every room, with a number that generated bans are unlikely to have.
-    let token = token_with(json!({ "user_idx": 9_007_199_254_740_991_i64, "scope": "chat:moderate" }));
+    let token = token_with(json!({ "user_idx": 9_007_199_254_740_991_i64, "scope": "chat:moderate chat:attributes" }));
     for tags in [["messages", "original", "service"].as_slice(), &["moderators"], &["bans"], &["settings"]] {
         let tags: Vec<&str> = tags.iter().flat_map(|tag| ["--include-tag", tag]).collect();
         schemathesis("ingest", &ingest, &token, &tags).await;
@@ -42,7 +42,7 @@ async fn the_archiver_does_what_its_document_says() {
     // With the numbers and ids of the document's examples, so that requests find them.
     let (room, user) = (PresenterIdx::try_from(42).unwrap(), UserIdx::try_from(7).unwrap());
     let user = User { idx: user, nickname: "별명".to_owned(), role: chat::Role::Viewer };
-    let posted = MessagePosted { user, text: "안녕하세요".to_owned(), flags: Vec::new() };
+    let posted = MessagePosted::new(user, "안녕하세요");
     let id = "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11".parse().unwrap();
     let message = Event { id, ..Event::now(room, Body::MessagePosted(posted)) };
     let log = support::log(&settings).await;

@@ -4,11 +4,13 @@
 #![allow(dead_code, reason = "each suite uses its part")]
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
+mod certificates;
 mod deadline;
 mod event_stream;
 mod folder;
 mod gate;
 mod jwks;
+mod mongod;
 mod review_hook;
 mod role;
 mod room_server;
@@ -17,15 +19,17 @@ mod system;
 
 use std::time::{Duration, Instant, SystemTime};
 
+pub use certificates::{Authority, Issued};
 use conf::Span;
 pub use event_stream::{EventStream, StreamEvent};
 pub use folder::Folder;
 pub use gate::{Gate, Held};
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
+pub use mongod::{Mongod, MongodSet};
 pub use review_hook::{ReviewHook, Says};
 pub use role::{Role, Settings};
 pub use room_server::{Behaviour, RoomServer};
-pub use servers::{Mongod, MongodSet, NatsCluster, NatsServer};
+pub use servers::{NatsCluster, NatsServer};
 pub use system::{System, sample};
 pub use testkit::{Direction, Proxy};
 

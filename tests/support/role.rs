@@ -6,7 +6,7 @@ use std::time::Duration;
 use testkit::{Program, Ready, Server};
 
 use super::servers::Handle;
-use super::{Folder, Mongod, NatsServer, RoomServer, SECRET, port};
+use super::{Folder, Issued, Mongod, NatsServer, RoomServer, SECRET, port};
 
 /// The settings of a role, as environment variables.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ impl Default for Settings {
 }
 
 /// Limits that no test reaches, and a log that fits on a nearly full disk.
-const UNLIMITED: [(&str, &str); 12] = [
+const UNLIMITED: [(&str, &str); 14] = [
     ("nats.max_size", "1073741824 B"),
     ("nats.append_queue_wait", "10000ms"),
     ("ingest.room.message_rate.messages", "100000"),
@@ -30,6 +30,8 @@ const UNLIMITED: [(&str, &str); 12] = [
     ("ingest.limits.user_rate.seconds", "1"),
     ("ingest.limits.decision_rate.messages", "100000"),
     ("ingest.limits.decision_rate.seconds", "1"),
+    ("ingest.limits.report_rate.messages", "100000"),
+    ("ingest.limits.report_rate.seconds", "1"),
     ("ingest.limits.read_rate.messages", "100000"),
     ("ingest.limits.read_rate.seconds", "1"),
 ];
@@ -61,8 +63,7 @@ impl Settings {
 
     /// Sets a key that has no value yet.
     fn unless_set(self, key: &str, value: &str) -> Settings {
-        let variable = format!("CHATTING_{}", key.replace('.', "__").to_uppercase());
-        if self.0.contains_key(&variable) { self } else { self.set(key, value) }
+        if self.has(key) { self } else { self.set(key, value) }
     }
 
     /// Sets an environment variable that is not a setting.
@@ -75,6 +76,15 @@ impl Settings {
     pub fn unset(mut self, key: &str) -> Settings {
         self.0.remove(&format!("CHATTING_{}", key.replace('.', "__").to_uppercase()));
         self
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.contains_key(&format!("CHATTING_{}", key.replace('.', "__").to_uppercase()))
+    }
+
+    /// The certificate of the role's main listener.
+    pub fn certificate(self, role: &str, issued: &Issued) -> Settings {
+        self.set(&format!("{role}.tls.cert_file"), &issued.cert).set(&format!("{role}.tls.key_file"), &issued.key)
     }
 
     /// The configuration that a role reads from them.
@@ -99,6 +109,7 @@ pub struct Role {
     server: Handle,
     port: u16,
     admin: u16,
+    is_encrypted: bool,
     // Dropped after the server.
     folder: Folder,
 }
@@ -131,9 +142,12 @@ impl Role {
             output: folder.path().join("output.log"),
             detached: false,
         };
-        let server = Handle::new(Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz"))));
+        // Without TLS the main listener tells, too: not every test has the other one to itself.
+        let is_encrypted = settings.has(&format!("{role}.tls.cert_file"));
+        let asked = if is_encrypted { admin } else { port };
+        let server = Handle::new(Server::new(program, Ready::Http(format!("http://127.0.0.1:{asked}/readyz"))));
         server.spawn();
-        Role { server, port, admin, folder }
+        Role { server, port, admin, is_encrypted, folder }
     }
 
     /// Waits until `GET /readyz` answers 200.
@@ -142,7 +156,24 @@ impl Role {
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// SIGHUP: it reads its configuration again.
+    pub fn hang_up(&self) {
+        self.server.hang_up();
+    }
+
+    /// Waits until its log has the text.
+    pub async fn says(&self, text: &str) {
+        let said = async || self.log().contains(text).then_some(());
+        super::eventually(&format!("the log says {text:?}"), Duration::from_secs(30), said).await;
     }
 
     /// The URL of the admin listener.

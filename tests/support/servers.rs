@@ -1,4 +1,4 @@
-//! NATS and MongoDB for one test.
+//! A server of a test, and NATS for one test.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
-use testkit::{Member, Proxy, Ready, Server};
+use testkit::{Member, Proxy, Server};
 
 use super::{Folder, port};
 
@@ -55,6 +55,10 @@ impl Handle {
 
     pub(super) fn resume(&self) {
         self.0.lock().signal(Signal::SIGCONT).unwrap();
+    }
+
+    pub(super) fn hang_up(&self) {
+        self.0.lock().signal(Signal::SIGHUP).unwrap();
     }
 
     /// The exit code, if it has ended by itself.
@@ -126,6 +130,11 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// With TLS, to that name of this machine.
+    pub fn tls_url(&self, host: &str) -> String {
+        format!("tls://{host}:{}", self.port)
+    }
+
     /// With a login in the address.
     pub fn url_of(&self, user: &str, password: &str) -> String {
         format!("nats://{user}:{password}@127.0.0.1:{}", self.port)
@@ -138,8 +147,7 @@ impl NatsServer {
 
     /// Adds to the configuration of a stopped server.
     pub fn configure(&self, lines: &str) {
-        let mut file = std::fs::OpenOptions::new().append(true).open(self.folder.path().join("server.conf")).unwrap();
-        file.write_all(lines.as_bytes()).unwrap();
+        append(&self.folder.path().join("server.conf"), lines);
     }
 
     /// SIGKILL, and waits for the end.
@@ -229,6 +237,11 @@ pub struct NatsCluster {
 
 impl NatsCluster {
     pub async fn start() -> NatsCluster {
+        NatsCluster::start_configured("", &[], &[]).await
+    }
+
+    /// With further lines of configuration, the files that they include, and the variables that they name.
+    pub async fn start_configured(lines: &str, included: &[(&str, &str)], environment: &[(&str, &str)]) -> NatsCluster {
         let folder = Folder::new("nats-cluster");
         let member = |_| Member { port: port(), monitoring: port(), route: port() };
         let members: Vec<Member> = (0..3).map(member).collect();
@@ -240,7 +253,15 @@ impl NatsCluster {
         }
         let way = |from: usize, to: usize| routes[3 * from + to].2.address().to_string();
         let servers = testkit::nats_cluster(folder.path(), &members, way).await.unwrap();
-        let servers: Vec<Handle> = servers.into_iter().map(Handle::new).collect();
+        let configured = servers.into_iter().enumerate().map(|(number, server)| {
+            let own = folder.path().join(format!("nats-{number}"));
+            append(&own.join("server.conf"), lines);
+            included.iter().for_each(|(name, content)| std::fs::write(own.join(name), content).unwrap());
+            let mut program = server.program().clone();
+            program.environment.extend(environment.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+            Handle::new(Server::new(program, server.ready_when().clone()))
+        });
+        let servers: Vec<Handle> = configured.collect();
         // A member is ready only once it knows the others.
         servers.iter().for_each(Handle::spawn);
         for server in &servers {
@@ -281,6 +302,11 @@ impl NatsCluster {
     }
 }
 
+fn append(file: &Path, lines: &str) {
+    let mut file = std::fs::OpenOptions::new().append(true).open(file).unwrap();
+    file.write_all(lines.as_bytes()).unwrap();
+}
+
 /// Copies a folder recursively.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -292,104 +318,5 @@ fn copy(from: &Path, to: &Path) {
         } else {
             std::fs::copy(entry.path(), to).unwrap();
         }
-    }
-}
-
-/// A mongod: a replica set of one member with a primary.
-#[derive(Debug)]
-pub struct Mongod {
-    server: Handle,
-    port: u16,
-    // Dropped after the server.
-    folder: Folder,
-}
-
-impl Mongod {
-    pub async fn start() -> Mongod {
-        Mongod::start_with(&[]).await
-    }
-
-    /// With more arguments.
-    pub async fn start_with(arguments: &[&str]) -> Mongod {
-        let (folder, port) = (Folder::new("mongod"), port());
-        let server = testkit::mongod(folder.path(), port, false).await.unwrap();
-        let mut program = server.program().clone();
-        program.arguments.extend(arguments.iter().map(Into::into));
-        let server = Server::new(program, server.ready_when().clone());
-        let server = Mongod { server: Handle::new(server), port, folder };
-        server.start_again().await;
-        server
-    }
-
-    pub fn uri(&self) -> String {
-        format!("mongodb://127.0.0.1:{}/?replicaSet=rs0", self.port)
-    }
-
-    /// SIGKILL, and waits for the end.
-    pub fn kill(&self) {
-        self.server.kill();
-    }
-
-    /// Restarts it on the same port with the same data, and waits until it accepts writes.
-    pub async fn start_again(&self) {
-        self.server.start().await;
-    }
-
-    pub fn pause(&self) {
-        self.server.pause();
-    }
-
-    pub fn resume(&self) {
-        self.server.resume();
-    }
-}
-
-/// A replica set of three mongods.
-#[derive(Debug)]
-pub struct MongodSet {
-    members: Vec<String>,
-    servers: Vec<Handle>,
-    // Dropped after the servers.
-    _folder: Folder,
-}
-
-impl MongodSet {
-    pub async fn start() -> MongodSet {
-        let folder = Folder::new("mongod-set");
-        let ports = [port(), port(), port()];
-        let local = |port: &u16| format!("127.0.0.1:{port}");
-        let members: Vec<String> = ports.iter().map(local).collect();
-        let mut servers = Vec::new();
-        for (number, port) in ports.iter().enumerate() {
-            let server = testkit::mongod(&folder.path().join(number.to_string()), *port, false).await.unwrap();
-            // Itself first, then the others.
-            let set = members.iter().cycle().skip(number).take(3).cloned().collect();
-            servers.push(Handle::new(Server::new(server.program().clone(), Ready::ReplicaSet(set))));
-        }
-        // The first member initiates the set, and needs the others to be running.
-        servers.iter().for_each(Handle::spawn);
-        for member in &members {
-            super::eventually("a mongod listens", std::time::Duration::from_secs(60), async || {
-                tokio::net::TcpStream::connect(member).await.ok()
-            })
-            .await;
-        }
-        for server in &servers {
-            server.ready().await;
-        }
-        MongodSet { members, servers, _folder: folder }
-    }
-
-    pub fn uri(&self) -> String {
-        format!("mongodb://{}/?replicaSet=rs0", self.members.join(","))
-    }
-
-    /// The address of a member, host:port.
-    pub fn member(&self, number: usize) -> &str {
-        &self.members[number]
-    }
-
-    pub fn kill(&self, member: usize) {
-        self.servers[member].kill();
     }
 }

@@ -16,12 +16,12 @@ use parking_lot::Mutex;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::dependencies::{Dependencies, Seen};
 use crate::health;
 use crate::health::{Notice, Readiness};
+use crate::listen::Listener;
 use crate::serve::{ServeConfig, serve};
 use crate::source_rates::SourceRate;
 
@@ -32,6 +32,8 @@ pub struct AdminConfig {
     /// The address. Empty: no listener. The binary binds it.
     #[serde(deserialize_with = "optional_address")]
     pub listen: Option<SocketAddr>,
+    /// Its certificate.
+    pub tls: tls::ServerConfig,
 }
 
 fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
@@ -132,7 +134,7 @@ impl Admin {
     }
 
     /// Serves until the end of the role, also while it stops.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, ended: CancellationToken) {
+    pub async fn serve(self: Arc<Self>, listener: Listener, ended: CancellationToken) {
         // A few programs send one request each, and none takes long.
         let config = ServeConfig {
             header_timeout: Span::from_secs(10),
@@ -180,7 +182,8 @@ mod tests {
 
     #[test]
     fn an_address_may_be_empty_and_a_wrong_one_is_refused() {
-        let read = |listen: &str| serde_json::from_value::<Section>(serde_json::json!({"admin": {"listen": listen}}));
+        let tls = json!({"cert_file": "", "key_file": "", "handshake_timeout": "10s"});
+        let read = |listen: &str| serde_json::from_value::<Section>(json!({"admin": {"listen": listen, "tls": tls}}));
         assert_eq!(read("").unwrap().admin.listen, None);
         assert_eq!(read("127.0.0.1:9080").unwrap().admin.listen.unwrap().port(), 9080);
         assert!(read("9080").unwrap_err().to_string().contains("an address and a port"));

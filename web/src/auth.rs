@@ -3,17 +3,21 @@
 //! whatever a token claims. A token's header can name a key, but neither bring one nor say where to fetch one. The module
 //! does not know what an identity may do.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use conf::{Address, Problem, Problems, Secret, Span};
 use jsonwebtoken::{Algorithm, decode_header};
+use parking_lot::RwLock;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use self::metrics::Metrics;
 use jwks::Jwks;
-use key::{Key, Required};
+use key::Required;
+use secrets::Secrets;
 
 pub use claims::split as split_scopes;
 pub use claims::{Identity, mint};
@@ -27,6 +31,7 @@ mod key;
 mod key_set;
 mod lifetime;
 mod metrics;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod token_cache;
@@ -39,6 +44,9 @@ pub struct Config {
     /// The HS256 key: the raw bytes of this string, at least 32. Empty: it verifies no token.
     #[serde(default)]
     pub secret: Secret,
+    /// A second key of that kind, while the auth server changes from one to the other. Empty: none.
+    #[serde(default)]
+    pub previous_secret: Secret,
     /// Whether the secret may be shorter, as that of some teams of the original is.
     #[serde(default)]
     pub allow_short_secret: bool,
@@ -101,6 +109,15 @@ impl Config {
         if let Err(reason) = secret {
             problems.require(false, "secret", reason);
         }
+        if !self.previous_secret.bytes().is_empty() {
+            problems.require(
+                has_secret,
+                "previous_secret",
+                "is set without auth.secret: it is for the time of a change",
+            );
+            let is_long_enough = self.allow_short_secret || !self.previous_secret.is_short();
+            problems.require(is_long_enough, "previous_secret", "is shorter than 32 bytes");
+        }
         for (key, value) in [("issuer", issuer), ("audience", audience)] {
             let is_of_use = value.is_empty() || has_secret || jwks.url.is_none();
             let reason = "is for tokens that auth.secret verifies, and there is none";
@@ -134,7 +151,9 @@ const LONGEST_DEADLINE: Span = Span::from_secs(5);
 /// Verifies tokens.
 #[derive(Debug)]
 pub struct Verifier {
-    secret: Option<Key>,
+    secrets: RwLock<Arc<Secrets>>,
+    /// How often the secrets were set.
+    times_set: AtomicU64,
     jwks: Option<Jwks>,
     types: Vec<String>,
     metrics: Metrics,
@@ -155,7 +174,7 @@ impl Verifier {
         if let Some(problem) = config.problems().into_iter().next() {
             return Err(problem);
         }
-        let Config { secret, issuer, audience, jwks, .. } = config;
+        let Config { secret, jwks, .. } = config;
         if secret.is_short() {
             tracing::warn!(
                 bytes = secret.bytes().len(),
@@ -164,19 +183,24 @@ impl Verifier {
                 secret.bytes().len()
             );
         }
-        let required = Required::new(issuer, audience, config);
         let jwks = match &jwks.url {
             None => None,
             Some(url) => Some(Jwks::new(url, jwks, Required::new(&jwks.issuer, &jwks.audience, config))?),
         };
         let types = config.token_types.iter().map(|name| plain_type(name)).collect();
-        let has_secret = !secret.bytes().is_empty();
         Ok(Verifier {
-            secret: has_secret.then(|| Key::from_secret(secret, required)),
+            secrets: RwLock::new(Arc::new(Secrets::new(config))),
+            times_set: AtomicU64::new(0),
             jwks,
             types,
             metrics: Metrics::new(),
         })
+    }
+
+    /// From now on the secrets of that configuration count, and tokens of others are refused. Nothing else of it does.
+    pub fn set_secrets(&self, config: &Config) {
+        *self.secrets.write() = Arc::new(Secrets::new(config));
+        self.times_set.fetch_add(1, Ordering::Release);
     }
 
     /// Fetches the issuer's keys, again and again, until the stop. Returns at once if no issuer is configured.
@@ -190,7 +214,7 @@ impl Verifier {
     /// Err: no token can be verified, with the reason. A secret works without the issuer's keys.
     pub fn ready(&self) -> Result<(), String> {
         match &self.jwks {
-            Some(jwks) if self.secret.is_none() && !jwks.has_keys() => {
+            Some(jwks) if self.secrets.read().is_empty() && !jwks.has_keys() => {
                 Err("the keys at auth.jwks.url were never fetched".to_owned())
             }
             _ => Ok(()),
@@ -225,20 +249,22 @@ impl Verifier {
             return Err(TokenError::Type);
         }
         let kid = header.kid.as_deref();
-        match (header.alg, &self.secret, &self.jwks) {
+        let secrets = self.secrets.read().clone();
+        match (header.alg, secrets.is_empty(), &self.jwks) {
             // HS256 with the name of a published key would take the public key for a secret.
-            (Algorithm::HS256, Some(_), Some(jwks)) if kid.is_some_and(|kid| jwks.has_kid(kid)) => {
+            (Algorithm::HS256, false, Some(jwks)) if kid.is_some_and(|kid| jwks.has_kid(kid)) => {
                 Err(TokenError::Signature)
             }
-            (Algorithm::HS256, Some(secret), _) => secret.read(token),
+            (Algorithm::HS256, false, _) => secrets.read(token),
             (Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512, _, _) | (_, _, None) => Err(TokenError::Signature),
             (algorithm, _, Some(jwks)) => jwks.key(kid, algorithm).await?.read(token),
         }
     }
 
-    /// A number that changes with the issuer's keys. While it stays, what a token's signature and key are worth does too.
+    /// A number that grows with each change of the secrets and of the issuer's keys. While it stays, what a token's
+    /// signature and key are worth does too.
     pub fn generation(&self) -> u64 {
-        self.jwks.as_ref().map_or(0, Jwks::generation)
+        self.times_set.load(Ordering::Acquire) + self.jwks.as_ref().map_or(0, Jwks::generation)
     }
 
     /// The [`token`] of a request that needs one: a request without it counts as refused.

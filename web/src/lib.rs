@@ -21,7 +21,7 @@ pub use admin::{Admin, AdminConfig};
 pub use fetch::{NoAnswer, answer, with_sources};
 pub use health::{Notice, Readiness, health, health_with_notice};
 pub use idx::{IDX_BOUNDS, idx};
-pub use listen::listen;
+pub use listen::Listener;
 pub use private::Shared;
 pub use problem::Problem;
 pub use serve::{FastPath, LAST_RESORTS, ServeConfig, serve, serve_measured, serve_with_fast_path};

@@ -5,7 +5,6 @@
 //! no timer. An upgraded socket no longer counts here: its handler bounds and ends it.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +25,7 @@ use ipnet::IpNet;
 use runtime::Timers;
 use serde::Deserialize;
 use socket2::SockRef;
+use tls::ServerTls;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::unconstrained;
 use tokio::time::{sleep, timeout};
@@ -37,6 +37,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::metrics::Metrics;
 use crate::cors;
 use crate::fair_slots::{FairSlots, Slot, Source};
+use crate::listen::{Listener, is_about_one_connection};
 use crate::private;
 use crate::private::Shared;
 use crate::source_rates::SourceRate;
@@ -48,6 +49,7 @@ use last_resorts::{host_invalid, panicked, stale, timed_out, unread};
 use limits::SourceLimits;
 use on_wake::OnWake;
 use peer::{Coming, Going, Paced, Peer};
+use socket::Socket;
 
 mod fast_path;
 mod head;
@@ -57,6 +59,7 @@ mod limits;
 mod metrics;
 mod on_wake;
 mod peer;
+mod socket;
 mod standstill;
 #[cfg(test)]
 mod tests;
@@ -104,13 +107,13 @@ const UNSENT_BYTES: u32 = 32 * 1024;
 const LARGE_ANSWER_BYTES: u64 = 32 * 1024;
 
 /// Serves until `stop`, then finishes requests in hand within the grace period. Connect info is `SocketAddr`.
-pub async fn serve(listener: TcpListener, app: Router, config: &ServeConfig, stop: CancellationToken) {
+pub async fn serve(listener: impl Into<Listener>, app: Router, config: &ServeConfig, stop: CancellationToken) {
     serve_measured(listener, app, config, stop, &Registry::new()).await;
 }
 
 /// The same, with its metrics in that registry. It can be done once for a registry.
 pub async fn serve_measured(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     app: Router,
     config: &ServeConfig,
     stop: CancellationToken,
@@ -121,7 +124,7 @@ pub async fn serve_measured(
 
 /// The same, with a fast path beside the router.
 pub async fn serve_with_fast_path<F: FastPath>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     app: Router,
     fast_path: F,
     config: &ServeConfig,
@@ -130,7 +133,7 @@ pub async fn serve_with_fast_path<F: FastPath>(
 ) {
     let slots = FairSlots::new(config.max_connections.max(1), config.max_held_size.in_memory());
     let metrics = Metrics::declare(registry, &slots);
-    serve_in(listener, App { router: app, fast_path }, config, stop, slots, metrics).await;
+    serve_in(listener.into(), App { router: app, fast_path }, config, stop, slots, metrics).await;
 }
 
 /// What is served.
@@ -141,7 +144,7 @@ struct App<F> {
 }
 
 async fn serve_in<F: FastPath>(
-    listener: TcpListener,
+    Listener { socket: listener, tls }: Listener,
     app: App<F>,
     config: &ServeConfig,
     stop: CancellationToken,
@@ -182,7 +185,8 @@ async fn serve_in<F: FastPath>(
                 };
                 metrics.accepted.inc();
                 let origin = Origin { address: peer, source, limits: limits.clone() };
-                let connection = connection(stream, origin, slot, app.clone(), stood_still, timeouts, stop.clone());
+                let accepted = Accepted { stream, tls: tls.clone(), slot, stood_still };
+                let connection = connection(accepted, origin, app.clone(), timeouts, stop.clone());
                 let cut = cut.clone();
                 connections.spawn(async move {
                     // The cut drops the connection, as it should.
@@ -238,12 +242,20 @@ struct Origin {
 #[derive(Debug, Clone, Copy)]
 struct Stale;
 
-async fn connection<F: FastPath>(
+/// A new connection.
+struct Accepted {
     stream: TcpStream,
-    Origin { address, source, limits }: Origin,
+    /// None: it is plain.
+    tls: Option<Arc<ServerTls>>,
     slot: Slot,
-    app: Bounded<F>,
+    /// How often the process had stood still before.
     stood_still: u64,
+}
+
+async fn connection<F: FastPath>(
+    Accepted { stream, tls, slot, stood_still }: Accepted,
+    Origin { address, source, limits }: Origin,
+    app: Bounded<F>,
     timeouts: Timeouts,
     stop: CancellationToken,
 ) {
@@ -253,6 +265,15 @@ async fn connection<F: FastPath>(
         tracing::debug!(%error, peer = %address, "cannot set the options of the socket of {address}: {error}");
     }
     let (peer, deadlines, metrics) = (Peer::new(slot), Timers::default(), app.metrics.clone());
+    let stream = Paced::new(stream, peer.clone(), timeouts.write);
+    let socket = match &tls {
+        None => Socket::Plain(stream),
+        // Boxed, so that a plain connection has no room for it.
+        Some(tls) => match Box::pin(socket::encrypted(tls, stream, address, &peer, &metrics, &stop)).await {
+            Some(socket) => socket,
+            None => return,
+        },
+    };
     let service = service_fn({
         let peer = peer.clone();
         move |request: hyper::Request<Incoming>| {
@@ -274,7 +295,7 @@ async fn connection<F: FastPath>(
         .half_close(true)
         .max_header_size(LARGEST_HEADER_BYTES)
         .max_buf_size(LARGEST_BUFFER_BYTES)
-        .serve_connection(TokioIo::new(Paced::new(stream, peer.clone(), timeouts.write)), service)
+        .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     tokio::pin!(connection);
     // A connection that has to go does not work on a request. The others are polled by reference and go on after a stop:
@@ -372,10 +393,4 @@ async fn with_host(request: Request, next: Next) -> Response {
 
 async fn without_stale(request: Request, next: Next) -> Response {
     if request.extensions().get::<Stale>().is_some() { stale() } else { next.run(request).await }
-}
-
-/// The peer left before it was accepted. The listener works.
-fn is_about_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

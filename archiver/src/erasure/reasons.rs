@@ -1,5 +1,5 @@
-//! Reasons of deletions and restorations. They say something about the author of the message, as the reason of a ban
-//! says something about the banned user. So when a message is erased, the reasons of the decisions about it are
+//! Reasons of deletions, restorations and reports. They say something about the author of the message, as the reason of
+//! a ban says something about the banned user. So when a message is erased, the reasons of the decisions about it are
 //! removed: in `moderation_log`, and in the message's own mark.
 //!
 //! Both sides write first and look afterwards. The erasing side removes, remembers or anonymises the messages, then
@@ -18,8 +18,8 @@ use crate::mongo::documents::{QuarantineDocument, target};
 use crate::mongo::failure::Failure;
 use crate::work::Work;
 
-/// The decisions that are about a message.
-const DECISIONS: [&str; 2] = ["message.deleted", "message.restored"];
+/// The events that are about a message.
+const DECISIONS: [&str; 4] = ["message.deleted", "message.restored", "message.reported", "report.closed"];
 
 /// Removes the reasons of the messages' deletions and restorations. Returns the number of those decisions, with or
 /// without a reason, so that repeating it counts the same.

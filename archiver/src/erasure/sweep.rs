@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::tombstones::{Tombstones, place};
 use super::{reasons, receipt, replay_guard};
 use crate::mongo::database::Database;
-use crate::mongo::documents::{ErasureDocument, ErasureState, PageDocument};
+use crate::mongo::documents::{ErasureDocument, ErasureState, PageDocument, REPORTED};
 use crate::mongo::failure::Failure;
 
 /// The counter of quarantined lines.
@@ -96,9 +96,13 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
         order: Some("sentAt"),
         change: match erasure.mode {
             ErasureMode::Remove => Change::Remove,
-            ErasureMode::Anonymise => Change::Update(vec![doc! { "$set": {
-                "userIdx": pseudonym, "nickname": "", "role": anonymous_role("$role", "viewer"),
-            } }]),
+            // Badges and amounts may lead to the user, as a name does.
+            ErasureMode::Anonymise => Change::Update(vec![
+                doc! { "$set": {
+                    "userIdx": pseudonym, "nickname": "", "role": anonymous_role("$role", "viewer"),
+                } },
+                doc! { "$unset": "attributes" },
+            ]),
         },
     };
     let about = Step {
@@ -122,7 +126,11 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
         } }]),
     };
     // Decisions before the marks that they left: the marking side looks at the decision once more afterwards.
-    let decided = by("position", "by.userIdx", "by", decisions, "decided");
+    let mut decided = by("position", "by.userIdx", "by", decisions, "decided");
+    if let Change::Update(update) = &mut decided.change {
+        let is_report = doc! { "$eq": ["$type", REPORTED] };
+        update.push(doc! { "$set": { "reason": { "$cond": [is_report, "$$REMOVE", "$reason"] } } });
+    }
     let deleted = by("deleted.position", "deleted.by.userIdx", "deleted.by", messages, "deleted");
     let quarantined = Step {
         collection: database.quarantine().clone_with_type(),

@@ -12,7 +12,7 @@ use mongodb::bson::{Document, doc};
 
 use crate::mongo::database::Database;
 use crate::mongo::documents::{
-    DecisionDocument, ErasureDocument, MessageDocument, PositionDocument, QuarantineDocument, UserDocument,
+    DecisionDocument, ErasureDocument, MessageDocument, PositionDocument, QuarantineDocument, REPORTED, UserDocument,
 };
 use crate::mongo::failure::Failure;
 use crate::work::{Lined, Work};
@@ -129,6 +129,7 @@ impl Tombstones {
                 user_idx: erasure.pseudonym,
                 nickname: String::new(),
                 role: anonymous_role(message.role, Role::Viewer),
+                attributes: None,
                 ..message.clone()
             }),
         }
@@ -141,6 +142,9 @@ impl Tombstones {
         {
             let role = anonymous_role(by.role, Role::Moderator);
             decision.by = Some(UserDocument { user_idx: erasure.pseudonym, nickname: String::new(), role });
+            if decision.kind == REPORTED {
+                decision.reason = None;
+            }
         }
         if let Some(user) = decision.user_idx
             && let Some(erasure) = self.covering(user, decision.position)

@@ -8,10 +8,14 @@
 //! - `streamer.id` is a Twitch channel, whose emotes, badges and cheers a renderer fetches and draws. Our numbers are other
 //!   people's channels, so it is 0, which TwitchDownloader itself writes for a video without an owner.
 //! - Without `streamer`, readers guess the number from `channel_id`. Without `streamer.login`, they look the name up at Twitch.
-//! - Renderers draw `message.fragments`. `user_badges` with `broadcaster` marks the presenter.
+//! - Renderers draw `message.fragments`. `user_badges` with `broadcaster` marks the presenter. The attributes `color` and
+//!   `badges` fill `user_color` and `user_badges`. There is no place for the message that a message answers.
+
+use std::borrow::Cow;
 
 use chat::Role;
 use jiff::Timestamp;
+use mongodb::bson::Bson;
 use serde::Serialize;
 
 use crate::mongo::documents::MessageDocument;
@@ -83,11 +87,12 @@ impl Comments {
         if !std::mem::take(&mut self.is_first) {
             text.extend_from_slice(b",\n");
         }
-        let badge = match message.role {
-            Role::Presenter => Some("broadcaster"),
-            Role::Moderator => Some("moderator"),
+        let role = match message.role {
+            Role::Presenter => Some(Badge { id: "broadcaster", version: "1".into() }),
+            Role::Moderator => Some(Badge { id: "moderator", version: "1".into() }),
             Role::Viewer => None,
         };
+        let badges = role.into_iter().chain(badges(message)).collect();
         let comment = Comment {
             id: &message.id,
             created_at: time(message.sent_at.timestamp_millis()),
@@ -106,8 +111,8 @@ impl Comments {
                 body: message.text(),
                 bits_spent: 0,
                 fragments: [Fragment { text: message.text(), emoticon: None }],
-                user_badges: badge.map(|badge| Badge { id: badge, version: "1" }).into_iter().collect(),
-                user_color: None,
+                user_badges: badges,
+                user_color: color(message),
                 emoticons: [],
             },
         };
@@ -195,7 +200,32 @@ struct Fragment<'a> {
 struct Badge<'a> {
     #[serde(rename = "_id")]
     id: &'a str,
-    version: &'a str,
+    version: Cow<'a, str>,
+}
+
+/// The attribute `color`, if it is a colour as the format has it: `#00C853`.
+fn color(message: &MessageDocument) -> Option<&str> {
+    let color = message.attributes.as_ref()?.get_str("color").ok()?;
+    let digits = color.strip_prefix('#')?;
+    (digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(color)
+}
+
+/// The attribute `badges`: a list of names, or of objects with an `id` and perhaps a `version`.
+fn badges(message: &MessageDocument) -> impl Iterator<Item = Badge<'_>> {
+    let badges = message.attributes.as_ref().and_then(|attributes| attributes.get_array("badges").ok());
+    badges.into_iter().flatten().filter_map(|badge| match badge {
+        Bson::String(id) => Some(Badge { id, version: "1".into() }),
+        Bson::Document(badge) => Some(Badge {
+            id: badge.get_str("id").ok()?,
+            version: match badge.get("version") {
+                Some(Bson::String(version)) => version.into(),
+                Some(Bson::Int32(version)) => version.to_string().into(),
+                Some(Bson::Int64(version)) => version.to_string().into(),
+                _ => "1".into(),
+            },
+        }),
+        _ => None,
+    })
 }
 
 fn json(value: &impl Serialize) -> String {
@@ -213,8 +243,9 @@ fn time(ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::DateTime;
+    use mongodb::bson::{DateTime, Document, doc};
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
     use crate::mongo::documents::PositionDocument;
@@ -242,8 +273,12 @@ mod tests {
             sent_at: DateTime::from_millis(1_763_805_601_250),
             position: PositionDocument { epoch: 1, sequence: 2, index: 3 },
             flags: Vec::new(),
+            reply_to: None,
+            attributes: None,
+            notice: false,
             deleted: None,
             restored: None,
+            archived_at: None,
         }
     }
 
@@ -262,6 +297,40 @@ mod tests {
     fn the_file_is_pinned() {
         let messages = [message(Role::Viewer, "닉", "안녕 \"\\\n"), message(Role::Presenter, "닉", "hi")];
         insta::assert_json_snapshot!(file(&recording(42, "방송 \"인\""), &messages));
+    }
+
+    fn with(attributes: Document) -> MessageDocument {
+        MessageDocument { attributes: Some(attributes), ..message(Role::Moderator, "n", "hi") }
+    }
+
+    #[test]
+    fn a_colour_and_badges_come_from_attributes_if_they_fit() {
+        let drawn = |attributes: Document| {
+            let file = file(&recording(42, "n"), &[with(attributes)]);
+            let message = &file["comments"][0]["message"];
+            (message["user_color"].clone(), message["user_badges"].clone())
+        };
+        let badge = |id: &str, version: &str| json!({ "_id": id, "version": version });
+        let moderator = badge("moderator", "1");
+        let badges = vec![
+            doc! { "id": "subscriber", "version": 12_i64 }.into(),
+            doc! { "id": "vip", "version": "gold" }.into(),
+            Bson::from("founder"),
+            doc! { "version": 1_i64 }.into(),
+            Bson::from(7_i64),
+        ];
+        assert_eq!(
+            drawn(doc! { "color": "#00c853", "badges": badges }),
+            (
+                json!("#00c853"),
+                json!([moderator, badge("subscriber", "12"), badge("vip", "gold"), badge("founder", "1")])
+            )
+        );
+        for other in
+            [doc! {}, doc! { "color": "red", "badges": "gold" }, doc! { "color": 7_i64 }, doc! { "color": "#00C85G" }]
+        {
+            assert_eq!(drawn(other), (json!(null), json!([moderator])));
+        }
     }
 
     #[test]

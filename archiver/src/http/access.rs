@@ -58,6 +58,22 @@ pub(super) struct RoomReader {
     pub(super) sight: Sight,
 }
 
+/// May trace messages of the room: all of them, or their own.
+#[derive(Debug)]
+pub(super) struct MessageTracer {
+    caller: Caller,
+    pub(super) room: PresenterIdx,
+    right: TraceRight,
+}
+
+/// Which messages a caller may trace, and how much of them is shown.
+#[derive(Debug)]
+enum TraceRight {
+    All(Sight),
+    /// Their own. Other messages are refused so.
+    Own(Refusal),
+}
+
 /// May read the user's messages, in every room.
 #[derive(Debug)]
 pub(super) struct UserReader {
@@ -150,6 +166,37 @@ impl FromRequestParts<Arc<AppState>> for RoomReader {
             Err(error) => return Err(error.into()),
         };
         Ok(RoomReader { caller, room, sight })
+    }
+}
+
+impl MessageTracer {
+    /// How much the caller sees of a message by that author.
+    pub(super) fn sight(&self, author: i64) -> Result<Sight, Refusal> {
+        match &self.right {
+            TraceRight::All(sight) => Ok(*sight),
+            TraceRight::Own(_) if self.caller.is(author) => Ok(Sight::Shown),
+            TraceRight::Own(refusal) => Err(refusal.clone()),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for MessageTracer {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<MessageTracer, Refusal> {
+        let mut caller = Caller::of(parts, app).await?;
+        let room = RoomPath::read(parts).await?.presenter_idx;
+        let is_service = caller.has(READ);
+        let moderates = timeout(ROLE_WITHIN, caller.moderates(app, room)).await;
+        let right = match moderates {
+            Ok(Ok(true)) => TraceRight::All(Sight::Everything),
+            _ if is_service => TraceRight::All(Sight::Shown),
+            // Whether the message exists is not for everybody.
+            Ok(Ok(false)) => TraceRight::Own(Refusal::MessageNotFound),
+            Ok(Err(error)) => TraceRight::Own(error.into()),
+            Err(_) => TraceRight::Own(Refusal::RolesUnavailable),
+        };
+        Ok(MessageTracer { caller, room, right })
     }
 }
 

@@ -1,7 +1,9 @@
 //! Parts that several answers share.
 
 use chat::Role;
+use mongodb::bson::deserialize_from_document;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::access::Sight;
@@ -29,6 +31,18 @@ pub(super) struct MessageBody {
     sent_at: String,
     /// Labels from the word filter and the review hook.
     flags: Vec<String>,
+    /// The id of the message that this one answers. It may not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::EventId>, nullable = false)]
+    reply_to: Option<String>,
+    /// What the platform says about the message or its author, such as badges, a colour or an amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    attributes: Option<Map<String, Value>>,
+    /// Whether it is a notice, which a moderator posted to everybody in the room.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    notice: bool,
     /// The deletion, if the message was deleted. Only moderators get deleted messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -63,7 +77,7 @@ impl MessageBody {
     /// `sight`: how much the caller sees.
     pub(super) fn new(document: MessageDocument, sight: Sight) -> MessageBody {
         let MessageDocument { id, presenter_idx, user_idx, nickname, role, message, .. } = document;
-        let MessageDocument { sent_at, position, flags, deleted, .. } = document;
+        let MessageDocument { sent_at, position, flags, reply_to, attributes, notice, deleted, .. } = document;
         MessageBody {
             id,
             position: position.position().map(|position| position.to_string()).unwrap_or_default(),
@@ -72,6 +86,9 @@ impl MessageBody {
             text: message,
             sent_at: time(sent_at),
             flags,
+            reply_to,
+            attributes: attributes.and_then(|attributes| deserialize_from_document(attributes).ok()),
+            notice,
             deleted: deleted.filter(|_| sight == Sight::Everything).map(DeletionBody::from),
         }
     }
@@ -79,7 +96,7 @@ impl MessageBody {
 
 /// A message as a row of a spreadsheet.
 impl MessageBody {
-    pub(super) const COLUMNS: [&str; 12] = [
+    pub(super) const COLUMNS: [&str; 15] = [
         "id",
         "position",
         "presenterIdx",
@@ -92,10 +109,15 @@ impl MessageBody {
         "deletedAt",
         "deletedBy",
         "deletedReason",
+        "replyTo",
+        "attributes",
+        "notice",
     ];
 
-    pub(super) fn row(self) -> [String; 12] {
-        let MessageBody { id, position, presenter_idx, user, text, sent_at, flags, deleted } = self;
+    pub(super) fn row(self) -> [String; 15] {
+        let MessageBody { id, position, presenter_idx, user, text, sent_at, flags, .. } = self;
+        let MessageBody { reply_to, attributes, notice, deleted, .. } = self;
+        let attributes = attributes.map(|attributes| Value::Object(attributes).to_string()).unwrap_or_default();
         let role = serde_json::to_value(user.role).ok().and_then(|role| role.as_str().map(str::to_owned));
         let (deleted_at, deleted_by, reason) = match deleted {
             Some(DeletionBody { at, by, reason, decision: _ }) => (at, by.idx.to_string(), reason.unwrap_or_default()),
@@ -114,6 +136,9 @@ impl MessageBody {
             deleted_at,
             deleted_by,
             cell(&reason),
+            reply_to.unwrap_or_default(),
+            cell(&attributes),
+            if notice { "true".to_owned() } else { String::new() },
         ]
     }
 }

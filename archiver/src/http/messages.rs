@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::{Caller, RoomReader, Sight, UserReader};
+use super::attribute::AttributeParameter;
 use super::bodies::MessageBody;
 use super::parameters::{OrderParameter, PageQuery, Query, SpanQuery, strict_id};
 use super::path::{MessagePath, RoomPath, UserPath};
@@ -40,6 +41,10 @@ pub(super) struct FilterQuery {
     /// A label of the word filter or of the review hook.
     #[param(nullable = false)]
     flag: Option<String>,
+    /// An attribute and its value: `color:#00C853`. Names in an attribute follow dots: `badges.id:subscriber`. Every message
+    /// of the time span is searched.
+    #[param(value_type = Option<schemas::AttributeFilter>, inline, nullable = false)]
+    attribute: Option<AttributeParameter>,
     /// Deleted messages, which are left out by default: `include` adds them, `only` leaves out all others. For
     /// moderators.
     #[param(inline, nullable = false)]
@@ -245,6 +250,7 @@ impl FilterQuery {
             span,
             text: self.text.map(SearchText::folded),
             flag: self.flag,
+            attribute: self.attribute.map(AttributeParameter::into_match),
             deleted,
             order: self.order.map_or(Order::Asc, OrderParameter::order),
         })

@@ -26,7 +26,7 @@ use super::time_format::time;
 use crate::mongo::documents::{DecisionDocument, MessageDocument};
 use crate::query::cursor::Cursor;
 use crate::query::decisions;
-use crate::query::decisions::{DecisionPage, DecisionSelection};
+use crate::query::decisions::{DecisionPage, DecisionSelection, Reporters};
 use crate::query::sequence::Order;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
@@ -41,7 +41,7 @@ struct DecisionsQuery {
     #[serde(rename = "type")]
     #[param(inline, nullable = false)]
     kind: Option<DecisionType>,
-    /// Only decisions about this user, or about one of the user's latest 50,000 deleted or restored messages.
+    /// Only decisions about this user, or about one of the user's latest 50,000 deleted, restored or pinned messages and notices.
     #[serde(default, deserialize_with = "strict_id")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
     user: Option<UserIdx>,
@@ -67,6 +67,14 @@ enum DecisionType {
     MessageReleased,
     #[serde(rename = "message.denied")]
     MessageDenied,
+    #[serde(rename = "message.pinned")]
+    MessagePinned,
+    #[serde(rename = "message.unpinned")]
+    MessageUnpinned,
+    #[serde(rename = "notice.posted")]
+    NoticePosted,
+    #[serde(rename = "report.closed")]
+    ReportClosed,
     #[serde(rename = "moderator.added")]
     ModeratorAdded,
     #[serde(rename = "moderator.removed")]
@@ -112,7 +120,8 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    /// `message.deleted`, `message.restored`, `message.held`, `message.released` and `message.denied`: the message's id.
+    /// Of decisions about a message, and of `message.held`: the message's id. Of `notice.posted`: its own, which is the
+    /// notice's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::EventId>, nullable = false)]
     target: Option<String>,
@@ -120,7 +129,12 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     message: Option<MessageBody>,
-    /// Of bans and moderators: the user. Of held messages: the author. A negative number is the pseudonym of an erased user.
+    /// How many users had reported the message before the decision. Absent: nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reports: Option<usize>,
+    /// Of bans and moderators: the user. Of held messages: the author. A negative number is the pseudonym of an erased
+    /// user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user: Option<i64>,
@@ -203,14 +217,20 @@ async fn decisions_page(
         order: query.order.map_or(Order::Asc, OrderParameter::order),
     };
     let after = after.parse(|after| Cursor::parse_decision(after, selection.room))?;
-    let DecisionPage { decisions, messages, next } = decisions::page(&app.database, &selection, after, first.0).await?;
-    let decisions = decisions.into_iter().map(|decision| body(decision, &messages)).collect();
+    let DecisionPage { decisions, messages, reporters, next } =
+        decisions::page(&app.database, &selection, after, first.0).await?;
+    let decisions = decisions.into_iter().map(|decision| body(decision, &messages, &reporters)).collect();
     let next = next.map(|key| Cursor::of_decision(selection.room, &key).to_string());
     Ok(Json(DecisionsBody { decisions, next }))
 }
 
-/// `messages`: the messages that the page's decisions deleted or restored, by id.
-fn body(decision: DecisionDocument, messages: &HashMap<String, MessageDocument>) -> DecisionBody {
+/// `messages`: the messages that the page's decisions name, by id. `reporters`: who had reported them.
+fn body(
+    decision: DecisionDocument,
+    messages: &HashMap<String, MessageDocument>,
+    reporters: &Reporters,
+) -> DecisionBody {
+    let reports = reporters.before(&decision);
     let DecisionDocument { id, kind, presenter_idx, at, by, target, user_idx, until, reason, .. } = decision;
     let DecisionDocument { purge_from, settings, settings_changed, settings_until, .. } = decision;
     let message = target.as_ref().and_then(|target| messages.get(target));
@@ -225,6 +245,7 @@ fn body(decision: DecisionDocument, messages: &HashMap<String, MessageDocument>)
         reason,
         target,
         message: message.map(|message| MessageBody::new(message.clone(), Sight::Everything)),
+        reports: (reports > 0).then_some(reports),
         user: user_idx,
         until: until.map(time),
         purge_from: purge_from.map(time),
@@ -246,6 +267,10 @@ impl DecisionType {
             DecisionType::MessageHeld => "message.held",
             DecisionType::MessageReleased => "message.released",
             DecisionType::MessageDenied => "message.denied",
+            DecisionType::MessagePinned => "message.pinned",
+            DecisionType::MessageUnpinned => "message.unpinned",
+            DecisionType::NoticePosted => "notice.posted",
+            DecisionType::ReportClosed => "report.closed",
             DecisionType::ModeratorAdded => "moderator.added",
             DecisionType::ModeratorRemoved => "moderator.removed",
             DecisionType::RoomCleared => "room.cleared",

@@ -15,7 +15,8 @@ use utoipa_axum::routes;
 
 use super::state::{App, AppState};
 use super::{
-    broadcast_export, broadcasts, erasures, events, exports, messages, moderation, replay, statistics, status,
+    broadcast_export, broadcasts, erasures, events, exports, messages, moderation, replay, reports, statistics, status,
+    trace,
 };
 
 mod refused;
@@ -32,8 +33,10 @@ struct Components;
 pub(crate) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::with_openapi(Components::openapi())
         .merge(messages::routes())
+        .merge(trace::routes())
         .merge(exports::routes())
         .merge(moderation::routes())
+        .merge(reports::routes())
         .merge(statistics::routes())
         .merge(erasures::routes())
         .merge(status::routes())
@@ -58,7 +61,7 @@ pub fn document() -> String {
             { "name": "messages", "description": "Search messages." },
             { "name": "broadcasts", "description": "List broadcasts, and replay their chat beside the recorded video." },
             { "name": "exports", "description": "Download messages as files." },
-            { "name": "moderation", "description": "Read the moderation log." },
+            { "name": "moderation", "description": "Read the moderation log and the reports of messages." },
             { "name": "statistics", "description": "Measure a room's chat." },
             { "name": "erasure", "description": "Erase users." },
             { "name": "service", "description": "The service itself." },

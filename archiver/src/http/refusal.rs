@@ -116,6 +116,14 @@ refusals! {
     MessageNotFound, NOT_FOUND, "message_not_found",
         "The room has no message with this id",
         None, Operations::With(&["messageId"]);
+    /// The message may be in the log: batches that are not archived are not all read.
+    ArchiveBehind, SERVICE_UNAVAILABLE, "archive_behind",
+        "The message is not archived yet, and too much of the log is not to look for it there. Send its position, or \
+         retry later",
+        None, Operations::With(&["position"]);
+    LogUnreadable, SERVICE_UNAVAILABLE, "log_unavailable",
+        "The message is not archived, and the log cannot be read. Retry later",
+        None, Operations::With(&["position"]);
     BroadcastNotFound, NOT_FOUND, "broadcast_not_found",
         "The room has no broadcast with this id",
         None, Operations::With(&["broadcastId"]);

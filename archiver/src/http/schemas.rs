@@ -5,6 +5,9 @@ use web::openapi::schema;
 use web::openapi::schemas::string;
 pub(super) use web::openapi::schemas::{EventId, Position, PresenterIdx, Role, Time, UserIdx};
 
+/// 1,100: three names, and a value as long as attributes may be.
+pub(super) const LONGEST_ATTRIBUTE_FILTER: usize = 1_100;
+
 /// 8 KB, the bound of a message: a character can have any number of marks.
 pub(super) const LONGEST_SEARCH_BYTES: usize = 8 * 1024;
 
@@ -21,6 +24,15 @@ schema!(
     string()
         .format(Some(SchemaFormat::Custom("chat-cursor".to_owned())))
         .description(Some("The value of `next` on the previous page. Opaque. Empty: start at the beginning."))
+);
+
+schema!(
+    pub(super) AttributeFilter,
+    string()
+        .pattern(Some("^[A-Za-z][A-Za-z0-9_]{0,31}(\\.[A-Za-z][A-Za-z0-9_]{0,31}){0,2}:"))
+        .max_length(Some(LONGEST_ATTRIBUTE_FILTER))
+        .description(Some("The name of an attribute, a colon, and the value."))
+        .examples(["color:#00C853"])
 );
 
 schema!(

@@ -12,6 +12,7 @@ use web::auth::Verifier;
 
 use super::stream::Streams;
 use super::turns::Turns;
+use crate::acknowledgements::Acknowledgements;
 use crate::erasure::service::Eraser;
 use crate::mongo::database::Database;
 use crate::mongo::documents::PositionDocument;
@@ -28,6 +29,8 @@ pub(crate) struct AppState {
     /// Connections of its own: readers must not keep the writer waiting.
     pub(super) database: Database,
     pub(super) log: Log,
+    /// How far each presenter's page has acknowledged.
+    pub(super) acknowledgements: Acknowledgements,
     pub(super) eraser: Eraser,
     /// How the writing is doing.
     pub(super) status: Arc<Status>,
@@ -55,6 +58,7 @@ impl AppState {
         Ok(AppState {
             verifier,
             database,
+            acknowledgements: Acknowledgements::new(log.clone()),
             log,
             eraser,
             status,

@@ -14,7 +14,7 @@ pub(crate) use log::{GapDocument, MarkDocument, ProgressDocument, RunDocument, S
 pub use quarantine::Cause;
 pub(crate) use quarantine::{QuarantineDocument, people, readable, target};
 
-/// `chatting_log`: a message, deleted or not.
+/// `chatting_log`: a message or a notice, deleted or not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MessageDocument {
@@ -35,10 +35,23 @@ pub(crate) struct MessageDocument {
     pub(crate) sent_at: DateTime,
     pub(crate) position: PositionDocument,
     pub(crate) flags: Vec<String>,
+    /// The `_id` of the message that this one answers. It may not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_to: Option<String>,
+    /// What the platform says about the message or its author. None: nothing, or it has been removed with the text or the
+    /// name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attributes: Option<Document>,
+    /// Whether it is a notice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) notice: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deleted: Option<DeletedDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) restored: Option<RestoredDocument>,
+    /// When an archiver stored it, by that archiver's clock. None: an earlier version did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) archived_at: Option<DateTime>,
 }
 
 impl MessageDocument {
@@ -86,8 +99,11 @@ pub(crate) struct UserDocument {
     pub(crate) role: Role,
 }
 
-/// `moderation_log`: a decision. It is also the tombstone: a message that is archived after the decision that deletes
-/// it finds it here.
+/// The type of a report. Its reason goes with the user who wrote it: it is no decision that others must understand.
+pub(crate) const REPORTED: &str = "message.reported";
+
+/// `moderation_log`: a decision, or a report of a message. A decision is also the tombstone: a message that is archived
+/// after the decision that deletes it finds it here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DecisionDocument {
@@ -103,7 +119,7 @@ pub(crate) struct DecisionDocument {
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<UserDocument>,
-    /// `message.deleted`, `message.restored`, and all about held messages: the message.
+    /// Of decisions about a message, and of `message.held`: the message. Of a notice: itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
     /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user. About held messages: the
@@ -118,6 +134,9 @@ pub(crate) struct DecisionDocument {
     pub(crate) purge_from: Option<DateTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// `message.reported`: what is wrong with the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) category: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings: Option<Document>,
     /// The settings that the decision changed. Empty: all.

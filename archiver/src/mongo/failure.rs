@@ -75,7 +75,11 @@ fn describe(error: &mongodb::error::Error) -> String {
         }
         ErrorKind::InsertMany(_) => "the majority did not confirm the insert".to_owned(),
         ErrorKind::Bson(_) | ErrorKind::BsonSerialization(_) => "a value does not fit into BSON".to_owned(),
-        ErrorKind::ServerSelection { .. } => "no primary can be reached".to_owned(),
+        // The driver's message repeats the addresses.
+        ErrorKind::ServerSelection { message, .. } => match tls::Fault::in_message(message) {
+            Some(fault) => format!("no primary can be reached: {fault}"),
+            None => "no primary can be reached".to_owned(),
+        },
         kind => kind.to_string(),
     }
 }

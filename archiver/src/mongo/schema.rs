@@ -37,12 +37,14 @@ pub(crate) const UNFOLDED: &str = "unfolded";
 /// When each of a room's chatters first wrote. `deleted.at` comes before `sentAt`, so a chatter's first entry is the
 /// first message that was not deleted, if there is one.
 pub(crate) const ROOM_CHATTERS: &str = "room_chatters";
+/// A room's reports in the order of the log.
+pub(crate) const ROOM_REPORTS: &str = "room_reports";
 /// A room's sessions. `_id` makes the order total.
 pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
 /// Decisions in the order of time. `_id` makes it total.
 pub(crate) const DECISION_TIMES: &str = "times";
 
-const INDEXES: [Index; 21] = [
+const INDEXES: [Index; 22] = [
     Index {
         collection: MESSAGES,
         name: ROOM_BY_POSITION,
@@ -112,6 +114,13 @@ const INDEXES: [Index; 21] = [
         name: ROOM_TIMES,
         keys: &["presenterIdx", "at", "_id"],
         only_with: &[],
+        only_without: &[],
+    },
+    Index {
+        collection: DECISIONS,
+        name: ROOM_REPORTS,
+        keys: &["presenterIdx", "position"],
+        only_with: &["category"],
         only_without: &[],
     },
     Index { collection: DECISIONS, name: DECISION_TIMES, keys: &["at", "_id"], only_with: &[], only_without: &[] },

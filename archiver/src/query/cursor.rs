@@ -14,7 +14,8 @@ use super::sequence::{Key, Sequence};
 use super::sessions::SessionKey;
 use crate::mongo::documents::PositionDocument;
 
-/// A place in a list: a room, a user's messages, a room's broadcasts, a replay, or a moderation log.
+/// A place in a list: a room, a user's messages, a room's broadcasts, a replay, a moderation log, or
+/// a queue of reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor(String);
 
@@ -56,6 +57,16 @@ impl Cursor {
 
     pub(crate) fn parse_decision(text: &str, room: Option<i64>) -> Option<DecisionKey> {
         to_time(&Cursor::place(text, &moderation_log(room))?)
+    }
+
+    /// A place in a room's queue of reports.
+    pub(crate) fn of_report(room: i64, latest: PositionDocument) -> Option<Cursor> {
+        Some(Cursor::at(&format!("q{room}"), &latest.position()?.to_string()))
+    }
+
+    pub(crate) fn parse_report(text: &str, room: i64) -> Option<PositionDocument> {
+        let position: Position = Cursor::place(text, &format!("q{room}"))?.parse().ok()?;
+        PositionDocument::try_from(position).ok()
     }
 
     /// A place in the replay of a broadcast, for any timeline.

@@ -1,7 +1,7 @@
 //! The moderation log: decisions about a room, or about all, in the order of time, with the messages that they
 //! deleted or restored.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::options::{FindOptions, Hint};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::sequence::{Order, Span, by_time};
 use crate::mongo::collections::DECISIONS;
 use crate::mongo::database::Database;
-use crate::mongo::documents::{DecisionDocument, MessageDocument};
+use crate::mongo::documents::{DecisionDocument, MessageDocument, REPORTED};
 use crate::mongo::failure::Failure;
 use crate::mongo::find::read_each;
 use crate::mongo::schema::{DECISION_TIMES, ROOM_TIMES, USER_TIMES};
@@ -18,6 +18,9 @@ use crate::mongo::schema::{DECISION_TIMES, ROOM_TIMES, USER_TIMES};
 /// 50,000: of a user's deleted and restored messages only the latest are looked for. Their ids make a question of about
 /// 2 MB.
 const MOST_TARGETS: i64 = 50_000;
+
+/// 10,000: of the messages on a page only so many reports are counted.
+const MOST_REPORTS: i64 = 10_000;
 
 /// Which decisions.
 #[derive(Debug, Clone)]
@@ -41,10 +44,26 @@ pub(crate) type DecisionKey = (DateTime, String);
 #[derive(Debug)]
 pub(crate) struct DecisionPage {
     pub(crate) decisions: Vec<DecisionDocument>,
-    /// The messages that they deleted or restored, by id.
+    /// The messages that they name, by id.
     pub(crate) messages: HashMap<String, MessageDocument>,
+    /// Who reported those.
+    pub(crate) reporters: Reporters,
     /// Where to go on. None: that was all.
     pub(crate) next: Option<DecisionKey>,
+}
+
+/// Who reported some messages: the reports by message.
+#[derive(Debug, Default)]
+pub(crate) struct Reporters(HashMap<String, Vec<DecisionDocument>>);
+
+impl Reporters {
+    /// How many users had reported the decision's message, in its room, before the decision.
+    pub(crate) fn before(&self, decision: &DecisionDocument) -> usize {
+        let reports = decision.target.as_ref().and_then(|target| self.0.get(target)).into_iter().flatten();
+        let here = reports.filter(|report| report.presenter_idx == decision.presenter_idx);
+        let before = here.filter(|report| report.position < decision.position);
+        before.map(|report| report.by.as_ref().map(|by| by.user_idx)).collect::<HashSet<_>>().len()
+    }
 }
 
 /// The first decisions after the key.
@@ -60,7 +79,8 @@ pub(crate) async fn page(
     };
     let mut all: Vec<Document> = selection.room.into_iter().map(|room| doc! { "presenterIdx": room }).collect();
     all.extend(selection.span.filter().map(|range| doc! { "at": range }));
-    all.extend(selection.kind.map(|kind| doc! { "type": kind }));
+    // Reports of messages decide nothing.
+    all.push(selection.kind.map_or_else(|| doc! { "type": { "$ne": REPORTED } }, |kind| doc! { "type": kind }));
     all.extend(selection.by.map(|by| doc! { "by.userIdx": by }));
     if let Some(user) = selection.user {
         all.push(about(database, user, selection.room).await?);
@@ -68,11 +88,7 @@ pub(crate) async fn page(
     if let Some((at, id)) = after {
         all.extend(by_time("at", beyond, at, &id));
     }
-    let filter = if all.is_empty() {
-        doc! {}
-    } else {
-        doc! { "$and": all }
-    };
+    let filter = doc! { "$and": all };
     let index = if selection.room.is_some() { ROOM_TIMES } else { DECISION_TIMES };
     let options = FindOptions::builder()
         .sort(doc! { "at": direction, "_id": direction })
@@ -93,7 +109,31 @@ pub(crate) async fn page(
         database.find(&database.messages(), doc! { "_id": { "$in": targets } }, 0).await?
     };
     let messages = messages.into_iter().map(|message| (message.id.clone(), message)).collect();
-    Ok(DecisionPage { decisions, messages, next })
+    let reporters = reporters(database, &decisions, selection.room).await?;
+    Ok(DecisionPage { decisions, messages, reporters, next })
+}
+
+/// The reports of the messages that the decisions name.
+async fn reporters(
+    database: &Database,
+    decisions: &[DecisionDocument],
+    room: Option<i64>,
+) -> Result<Reporters, Failure> {
+    let targets: Vec<&str> = decisions.iter().filter_map(|decision| decision.target.as_deref()).collect();
+    let mut reporters = Reporters::default();
+    if targets.is_empty() {
+        return Ok(reporters);
+    }
+    let mut about = doc! { "target": { "$in": targets }, "type": REPORTED };
+    about.extend(room.map(|room| ("presenterIdx".to_owned(), room.into())));
+    let options = FindOptions::builder().limit(MOST_REPORTS).build();
+    let reports: Vec<DecisionDocument> = database.select(&database.decisions(), about, options).await?;
+    for report in reports {
+        if let Some(target) = report.target.clone() {
+            reporters.0.entry(target).or_default().push(report);
+        }
+    }
+    Ok(reporters)
 }
 
 fn key(decision: &Document) -> Option<DecisionKey> {

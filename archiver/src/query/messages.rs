@@ -1,7 +1,7 @@
 //! Searches: which messages a question selects, in a room, of a user, or one by its id.
 
 use chat::EventId;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::sequence::{Bounds, Only, Order, Sequence, Span};
 use super::times;
@@ -19,6 +19,8 @@ pub(crate) struct Selection {
     pub(crate) filter: Document,
     /// What their texts contain, folded.
     pub(crate) text: Option<String>,
+    /// Whether messages are compared that no index selects.
+    pub(crate) is_scan: bool,
 }
 
 /// What a search asks for, beside the room or the user.
@@ -29,8 +31,17 @@ pub(crate) struct Criteria {
     pub(crate) text: Option<String>,
     /// A label of the word filter or of the review.
     pub(crate) flag: Option<String>,
+    pub(crate) attribute: Option<AttributeMatch>,
     pub(crate) deleted: Deleted,
     pub(crate) order: Order,
+}
+
+/// An attribute and its value, as text. Of a list, one of the items has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AttributeMatch {
+    /// The names that lead to it, separated by dots.
+    pub(crate) path: String,
+    pub(crate) value: String,
 }
 
 /// Whether deleted messages match.
@@ -98,6 +109,19 @@ impl Criteria {
         };
         filter.extend(self.flag.map(|flag| ("flags".to_owned(), flag.into())));
         filter.extend(self.span.filter().map(|range| ("sentAt".to_owned(), range)));
-        Selection { sequence, bounds, order: self.order, filter, text: self.text }
+        let is_scan = self.text.is_some() || self.attribute.is_some();
+        filter.extend(self.attribute.map(|attribute| attribute.filter()));
+        Selection { sequence, bounds, order: self.order, filter, text: self.text, is_scan }
+    }
+}
+
+impl AttributeMatch {
+    /// The member and its condition. A query cannot tell 5 from "5", so both match.
+    fn filter(self) -> (String, Bson) {
+        let AttributeMatch { path, value } = self;
+        let number = value.parse().ok().filter(|number: &i64| number.to_string() == value).map(Bson::from);
+        let truth = value.parse().ok().map(|truth: bool| Bson::from(truth));
+        let values: Vec<Bson> = [Some(Bson::from(value)), number, truth].into_iter().flatten().collect();
+        (format!("attributes.{path}"), doc! { "$in": values }.into())
     }
 }

@@ -63,7 +63,7 @@ pub(crate) async fn page(
     first: usize,
 ) -> Result<Page, Failure> {
     let started = Instant::now();
-    let Selection { sequence, bounds, order, filter, text } = selection;
+    let Selection { sequence, bounds, order, filter, text, .. } = selection;
     let search = TextSearch::new(database, sequence, text.as_deref()).await?;
     let mut messages: Vec<MessageDocument> = Vec::new();
     let mut pace = Pace { step: FIRST_STEP.max(2 * first as u64) };

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use mongodb::Collection;
-use mongodb::bson::{Bson, Document, doc, serialize_to_bson};
+use mongodb::bson::{Bson, DateTime, Document, doc, serialize_to_bson};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,12 +25,14 @@ pub(crate) trait EventDocument: Serialize + DeserializeOwned + Clone + Send + Sy
     fn position(&self) -> PositionDocument;
     /// Whether all copies of the event are in one partition, where a position's epoch tells the newer one.
     fn is_of_one_room(&self) -> bool;
+    /// The document as it is stored at that time.
+    fn stored_at(self, at: DateTime) -> Self;
     /// Whether two documents of one event agree. If not, an id was reused.
     fn agrees_with(&self, other: &Self) -> bool;
 }
 
 impl EventDocument for MessageDocument {
-    const OPTIONAL: &[&str] = &[];
+    const OPTIONAL: &[&str] = &["replyTo", "attributes"];
     const FORGETTABLE: Option<&str> = Some("message");
 
     fn id(&self) -> &str {
@@ -43,6 +45,10 @@ impl EventDocument for MessageDocument {
 
     fn is_of_one_room(&self) -> bool {
         true
+    }
+
+    fn stored_at(self, at: DateTime) -> MessageDocument {
+        MessageDocument { archived_at: Some(at), ..self }
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
@@ -62,6 +68,7 @@ impl EventDocument for DecisionDocument {
         "until",
         "purgeFrom",
         "reason",
+        "category",
         "settings",
         "settingsChanged",
         "settingsUntil",
@@ -77,6 +84,10 @@ impl EventDocument for DecisionDocument {
 
     fn is_of_one_room(&self) -> bool {
         self.presenter_idx.is_some()
+    }
+
+    fn stored_at(self, _at: DateTime) -> DecisionDocument {
+        self
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
@@ -114,7 +125,8 @@ pub(crate) async fn keep_first<T: EventDocument>(
     if lined.is_empty() {
         return Ok(kept);
     }
-    let documents = lined.iter().map(|lined| lined.document.clone()).collect();
+    let now = DateTime::now();
+    let documents = lined.iter().map(|lined| lined.document.clone().stored_at(now)).collect();
     let inserted = database.insert(collection.clone(), documents).await?;
     kept.new = lined.len() - inserted.existing.len() - inserted.refused.len();
     kept.duplicates = inserted.existing.len();

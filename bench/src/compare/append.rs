@@ -50,7 +50,7 @@ pub(super) async fn run(url: &str, posters: usize, duration: Duration) -> anyhow
         answered: (latency.value_at_quantile(0.5), latency.value_at_quantile(0.99)),
         arrived: None,
         wrong: 0,
-        processor: Vec::new(),
+        costs: Vec::new(),
         memory: 0,
     })
 }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::median;
-use crate::load::{Outcome, Pace};
+use crate::load::{Cost, Outcome, Pace};
 
 /// The target that ratios are relative to.
 const PEER: &str = "nchan";
@@ -38,21 +38,31 @@ impl Results {
     }
 
     pub(super) fn json(&self) -> String {
-        let rows: Vec<Value> = self.rows.iter().map(|row| {
-            let rounds: Vec<Value> = row.rounds.iter().map(|outcome| {
-                json!({
-                    "messagesPerSecond": outcome.rate,
-                    "answerMicrosP50": outcome.answered.0,
-                    "answerMicrosP99": outcome.answered.1,
-                    "socketMicrosP50": outcome.arrived.map(|(p50, _)| p50),
-                    "socketMicrosP99": outcome.arrived.map(|(_, p99)| p99),
-                    "wrong": outcome.wrong,
-                    "processorMicrosPerMessage": outcome.processor.iter().map(|(name, micros)| ((*name).to_owned(), json!(micros))).collect::<serde_json::Map<_, _>>(),
-                    "memoryBytes": outcome.memory,
-                })
-            }).collect();
-            json!({ "load": row.pace, "target": row.target, "rounds": rounds })
-        }).collect();
+        let rows: Vec<Value> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let rounds: Vec<Value> = row
+                    .rounds
+                    .iter()
+                    .map(|outcome| {
+                        json!({
+                            "messagesPerSecond": outcome.rate,
+                            "answerMicrosP50": outcome.answered.0,
+                            "answerMicrosP99": outcome.answered.1,
+                            "socketMicrosP50": outcome.arrived.map(|(p50, _)| p50),
+                            "socketMicrosP99": outcome.arrived.map(|(_, p99)| p99),
+                            "wrong": outcome.wrong,
+                            "processorMicrosPerMessage": by_process(outcome, |cost| cost.user + cost.kernel),
+                            "kernelMicrosPerMessage": by_process(outcome, |cost| cost.kernel),
+                            "switchesPerMessage": by_process(outcome, |cost| cost.switches),
+                            "memoryBytes": outcome.memory,
+                        })
+                    })
+                    .collect();
+                json!({ "load": row.pace, "target": row.target, "rounds": rounds })
+            })
+            .collect();
         format!("{:#}\n", Value::Array(rows))
     }
 
@@ -81,7 +91,7 @@ impl fmt::Display for Results {
         let ms = |micros: f64| format!("{:.2}", micros / 1_000.0);
         writeln!(
             f,
-            "| load | target | messages/s | of nchan | post → answer p50 / p99 ms | post → socket p50 / p99 ms | of nchan's p50 / p99 | CPU µs a message | MiB | lost, doubled, reordered |"
+            "| load | target | messages/s | of nchan | post → answer p50 / p99 ms | post → socket p50 / p99 ms | of nchan's p50 / p99 | CPU µs a message: user + kernel (context switches) | MiB | lost, doubled, reordered |"
         )?;
         writeln!(f, "|---|---|---:|---:|---:|---:|---:|---|---:|---:|")?;
         for row in &self.rows {
@@ -99,9 +109,13 @@ impl fmt::Display for Results {
                 .filter(|_| has_sockets)
                 .map(|peer| format!("{:.1} / {:.1}", row.ratio(peer, p50), row.ratio(peer, p99)))
                 .unwrap_or_default();
-            let processor: Vec<String> = (0..row.rounds.first().map_or(0, |first| first.processor.len()))
-                .map(|at| format!("{} {:.0}", row.rounds[0].processor[at].0, row.median(|o| o.processor[at].1)))
-                .collect();
+            let costs = (0..row.rounds.first().map_or(0, |first| first.costs.len())).map(|at| {
+                let median = |of: fn(&Cost) -> f64| row.median(|outcome| of(&outcome.costs[at]));
+                let (user, kernel) = (median(|cost| cost.user), median(|cost| cost.kernel));
+                let (name, switches) = (row.rounds[0].costs[at].name, median(|cost| cost.switches));
+                format!("{name} {user:.0} + {kernel:.0} ({switches:.2})")
+            });
+            let costs: Vec<String> = costs.collect();
             let memory = row.median(|o| o.memory as f64) / 1_048_576.0;
             writeln!(
                 f,
@@ -110,11 +124,15 @@ impl fmt::Display for Results {
                 row.target,
                 row.median(|o| o.rate),
                 answered.join(" / "),
-                processor.join(", "),
+                costs.join(", "),
                 if memory > 0.0 { format!("{memory:.0}") } else { String::new() },
                 row.wrong(),
             )?;
         }
         Ok(())
     }
+}
+
+fn by_process(outcome: &Outcome, of: impl Fn(&Cost) -> f64) -> Map<String, Value> {
+    outcome.costs.iter().map(|cost| (cost.name.to_owned(), json!(of(cost)))).collect()
 }

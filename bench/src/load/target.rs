@@ -7,6 +7,7 @@ use testkit::{Program, Ready, Server, port};
 
 use super::wire::{Tag, handshake, text_frame};
 use crate::process;
+use crate::process::Spent;
 use crate::system::System;
 
 /// A system that takes messages over HTTP and delivers them over WebSockets.
@@ -127,17 +128,21 @@ impl Target {
         self.kind == Kind::V1
     }
 
-    /// CPU seconds so far, by the name of the process.
-    pub(crate) fn processor(&self) -> anyhow::Result<Vec<(&'static str, f64)>> {
-        let mut spent: Vec<(&'static str, f64)> = Vec::new();
+    /// What has been spent so far, by the name of the process.
+    pub(crate) fn spent(&self) -> anyhow::Result<Vec<(&'static str, Spent)>> {
+        let mut all: Vec<(&'static str, Spent)> = Vec::new();
         for (name, id) in &self.processes {
-            let seconds = process::processor(*id)?;
-            match spent.iter_mut().find(|(known, _)| known == name) {
-                Some((_, sum)) => *sum += seconds,
-                None => spent.push((name, seconds)),
+            let spent = process::spent(*id)?;
+            match all.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => {
+                    sum.user += spent.user;
+                    sum.kernel += spent.kernel;
+                    sum.switches += spent.switches;
+                }
+                None => all.push((name, spent)),
             }
         }
-        Ok(spent)
+        Ok(all)
     }
 
     /// Resident memory of all its processes, in bytes.

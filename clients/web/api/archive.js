@@ -10,6 +10,7 @@ import { Role } from './role.js';
 const ROOM_MESSAGES = '/v1/rooms/{presenterIdx}/messages';
 const USER_MESSAGES = '/v1/users/{userIdx}/messages';
 const MESSAGE = '/v1/rooms/{presenterIdx}/messages/{messageId}';
+const TRACE = '/v1/rooms/{presenterIdx}/messages/{messageId}/trace';
 const ROOM_EXPORT = '/v1/rooms/{presenterIdx}/export';
 const USER_EXPORT = '/v1/users/{userIdx}/export';
 const BROADCASTS = '/v1/rooms/{presenterIdx}/broadcasts';
@@ -21,6 +22,7 @@ const CHATTERS = '/v1/rooms/{presenterIdx}/statistics/chatters';
 const WORDS = '/v1/rooms/{presenterIdx}/statistics/words';
 const HIGHLIGHTS = '/v1/rooms/{presenterIdx}/statistics/highlights';
 const ROOM_AUDIT = '/v1/rooms/{presenterIdx}/moderation';
+const REPORTS = '/v1/rooms/{presenterIdx}/reports';
 const AUDIT = '/v1/moderation';
 const USER = '/v1/users/{userIdx}';
 const ERASURES = '/v1/users/{userIdx}/erasures';
@@ -50,6 +52,12 @@ export class Archive {
   /** @param {number} room @param {string} messageId @param {CallOptions} [options] */
   getMessage(room, messageId, options) {
     return this.#role.getOrNull(MESSAGE, { presenterIdx: room, messageId }, 'message_not_found', options);
+  }
+
+  /** @param {number} room @param {string} messageId @param {{ position?: string } & CallOptions} [options] */
+  trace(room, messageId, { position, signal } = {}) {
+    const options = { query: { position }, signal };
+    return this.#role.getOrNull(TRACE, { presenterIdx: room, messageId }, 'message_not_found', options);
   }
 
   /** @param {import('./index.d.ts').ExportSearch} search */
@@ -114,6 +122,11 @@ export class Archive {
   decisions({ room, pageSize = 1_000, signal, ...query } = {}) {
     const [template, path] = room === undefined ? [AUDIT, {}] : [ROOM_AUDIT, { presenterIdx: room }];
     return this.#role.pages(template, path, 'decisions', { ...query, first: pageSize }, signal);
+  }
+
+  /** @param {number} room @param {{ state?: 'open' | 'closed' } & import('./index.d.ts').ListOptions} [options] */
+  reports(room, { state, pageSize = 100, signal } = {}) {
+    return this.#role.pages(REPORTS, { presenterIdx: room }, 'reports', { state, first: pageSize }, signal);
   }
 
   /** @param {number} user @param {{ mode?: 'remove' | 'anonymise' } & CallOptions} [options] */

@@ -23,9 +23,11 @@ import type {
   Highlight,
   ListOptions,
   Message,
+  MessageOptions,
   Moderator,
   Most,
   Outcome,
+  Pin,
   PostOptions,
   Receipt,
   ReplayMessage,
@@ -104,7 +106,7 @@ export class Ingest {
   /** The same for another user: a gateway makes one for each request. */
   withToken(token: Token): Ingest;
   /** Posts a message of 1 to 500 characters to a room. A room has its presenter's number. */
-  post(room: number, text: string, options?: PostOptions): Promise<Accepted>;
+  post(room: number, text: string, options?: MessageOptions): Promise<Accepted>;
   /** What became of a request about a room. Null: it is not in the log and never will be. It can take 5 s. */
   lookUp(room: number, idempotencyKey: string, options?: CallOptions): Promise<Decided | null>;
   /** The same for a decision about every room. */
@@ -119,6 +121,22 @@ export class Ingest {
   release(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Keeps a held message out of the room. Throws `Refused` with the code `already_released` or `not_held`. */
   deny(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
+  /** Posts a notice to everybody in the room. It is deleted and restored as a message is. */
+  postNotice(room: number, text: string, options?: PostOptions): Promise<Decided>;
+  /** Pins a message by its id, in place of the room's pinned message. A deletion of the message unpins it. */
+  pin(room: number, messageId: string, options?: PostOptions): Promise<Decided>;
+  /** Throws `Refused` with the code `not_pinned` if the room has no pinned message. */
+  unpin(room: number, options?: PostOptions): Promise<Decided>;
+  getPin(room: number, options?: CallOptions): Promise<Pin | null>;
+  /** Reports a message to the room's moderators, once: another report by this user gets the answer of the first. */
+  report(
+    room: number,
+    messageId: string,
+    category: ReportCategory,
+    options?: { reason?: string } & CallOptions,
+  ): Promise<Decided>;
+  /** Closes the reports of a message so far. A later one opens them again. */
+  closeReports(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Deletes every message of the room so far. */
   clear(room: number, options?: DecisionOptions): Promise<Decided>;
   /** Keeps a user from posting in a room. */
@@ -157,6 +175,8 @@ export class Archive {
   search(search: Search): AsyncGenerator<Message, void>;
   /** Null also if the message is deleted, or not this user's to see. */
   getMessage(room: number, messageId: string, options?: CallOptions): Promise<Message | null>;
+  /** Where a message is. Its author may ask too. `position`: as `post` answered it, for one that is not archived yet. */
+  trace(room: number, messageId: string, options?: { position?: string } & CallOptions): Promise<Trace | null>;
   /** The messages of a search as one stream: the fastest way to read many. */
   export(search: ExportSearch): Export;
   /** An export as a file, for instance CSV. */
@@ -176,6 +196,8 @@ export class Archive {
   highlights(room: number, options: Most & Buckets): Promise<Highlight[]>;
   /** The audit log, by time. */
   decisions(search?: AuditSearch): AsyncGenerator<Decision, void>;
+  /** The reported messages of a room, the one that was reported last first. For its moderators. */
+  reports(room: number, options?: { state?: 'open' | 'closed' } & ListOptions): AsyncGenerator<ReportedMessage, void>;
   /** Erases what a user has written until now, everywhere. Needs the scope `chat:erase`. */
   erase(user: number, options?: { mode?: 'remove' | 'anonymise' } & CallOptions): Promise<Receipt>;
   /** Newest first. */

@@ -10,6 +10,10 @@ import { Role } from './role.js';
 const MESSAGES = '/v1/rooms/{presenterIdx}/messages';
 const MESSAGE = '/v1/rooms/{presenterIdx}/messages/{messageId}';
 const DELETION = '/v1/rooms/{presenterIdx}/messages/{messageId}/deletion';
+const NOTICES = '/v1/rooms/{presenterIdx}/notices';
+const PIN = '/v1/rooms/{presenterIdx}/pin';
+const REPORTS = '/v1/rooms/{presenterIdx}/messages/{messageId}/reports';
+const CLOSE_REPORTS = '/v1/rooms/{presenterIdx}/reports/{messageId}/close';
 const REQUESTS = '/v1/rooms/{presenterIdx}/requests';
 const REQUESTS_EVERYWHERE = '/v1/requests';
 const HOLDS = '/v1/rooms/{presenterIdx}/holds';
@@ -36,9 +40,9 @@ export class Ingest {
     return new Ingest({ ...this.#role.options, token });
   }
 
-  /** @param {number} room @param {string} text @param {import('./index.d.ts').PostOptions} [options] */
+  /** @param {number} room @param {string} text @param {import('./index.d.ts').MessageOptions} [options] */
   post(room, text, options) {
-    return this.#submit('POST', MESSAGES, { presenterIdx: room }, options, { text });
+    return this.#submit('POST', MESSAGES, { presenterIdx: room }, options, { text, replyTo: options?.replyTo, attributes: options?.attributes });
   }
 
   /** @param {number} room @param {string} idempotencyKey @param {import('./index.d.ts').CallOptions} [options] */
@@ -54,6 +58,26 @@ export class Ingest {
   /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
   deleteMessage(room, messageId, options) {
     return this.#submit('DELETE', MESSAGE, { presenterIdx: room, messageId }, options);
+  }
+
+  /** @param {number} room @param {string} text @param {import('./index.d.ts').PostOptions} [options] */
+  postNotice(room, text, options) {
+    return this.#submit('POST', NOTICES, { presenterIdx: room }, options, { text });
+  }
+
+  /** @param {number} room @param {string} messageId @param {import('./index.d.ts').PostOptions} [options] */
+  pin(room, messageId, options) {
+    return this.#submit('PUT', PIN, { presenterIdx: room }, options, { messageId });
+  }
+
+  /** @param {number} room @param {import('./index.d.ts').PostOptions} [options] */
+  unpin(room, options) {
+    return this.#submit('DELETE', PIN, { presenterIdx: room }, options);
+  }
+
+  /** @param {number} room @param {import('./index.d.ts').CallOptions} [options] */
+  getPin(room, options) {
+    return this.#role.getOrNull(PIN, { presenterIdx: room }, 'not_pinned', options);
   }
 
   /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
@@ -74,6 +98,20 @@ export class Ingest {
   /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
   deny(room, messageId, options) {
     return this.#submit('POST', DENIAL, { presenterIdx: room, messageId }, options);
+  }
+
+  /**
+   * @param {number} room @param {string} messageId @param {import('./index.d.ts').ReportCategory} category
+   * @param {{ reason?: string } & import('./index.d.ts').CallOptions} [options]
+   */
+  report(room, messageId, category, { reason, signal } = {}) {
+    const path = { presenterIdx: room, messageId };
+    return this.#role.request('POST', REPORTS, path, { body: { category, reason }, signal });
+  }
+
+  /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
+  closeReports(room, messageId, { reason, ...options } = {}) {
+    return this.#submit('POST', CLOSE_REPORTS, { presenterIdx: room, messageId }, options, { reason });
   }
 
   /** @param {number} room @param {DecisionOptions} [options] */

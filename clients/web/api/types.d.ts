@@ -59,6 +59,13 @@ export interface PostOptions extends CallOptions {
   idempotencyKey?: string;
 }
 
+export interface MessageOptions extends PostOptions {
+  /** The id of the message that this one answers. */
+  replyTo?: string;
+  /** With the scope `chat:attributes` only. */
+  attributes?: Record<string, unknown>;
+}
+
 export interface DecisionOptions extends PostOptions {
   reason?: string;
 }
@@ -92,6 +99,8 @@ export interface Held {
   user: User;
   text: string;
   flags?: string[];
+  replyTo?: string;
+  attributes?: Record<string, unknown>;
 }
 
 export interface Moderator {
@@ -99,6 +108,12 @@ export interface Moderator {
   at: string;
   by: User;
   reason?: string;
+}
+
+export interface Pin {
+  messageId: string;
+  at: string;
+  by: User;
 }
 
 export interface RoomSettings {
@@ -149,6 +164,12 @@ export interface Message {
   text?: string;
   sentAt: string;
   flags: string[];
+  /** The id of the message that this one answers. It may not exist. */
+  replyTo?: string;
+  /** What the platform says about the message or its author. */
+  attributes?: Record<string, unknown>;
+  /** It is a notice, which a moderator posted to everybody in the room. */
+  notice?: true;
   /** Only with `deleted` or `decision` in the search. */
   deleted?: Deletion;
 }
@@ -174,6 +195,8 @@ export interface ExportSearch extends Span, CallOptions {
   text?: string;
   /** A label of the word filter. */
   flag?: string;
+  /** An attribute and its value: `color:#00C853`. */
+  attribute?: string;
   deleted?: 'include' | 'only';
   /** The id of the decision that deleted the messages. */
   decision?: string;
@@ -190,6 +213,49 @@ export interface FileSearch extends ExportSearch {
   /** Of CSV: a byte order mark, for Excel. */
   bom?: boolean;
   separator?: 'comma' | 'semicolon';
+}
+
+/** What a report says is wrong with a message. */
+export type ReportCategory =
+  | 'spam'
+  | 'scam'
+  | 'harassment'
+  | 'hate'
+  | 'sexual'
+  | 'violence'
+  | 'self_harm'
+  | 'privacy'
+  | 'other';
+
+/** A message that users reported. */
+export interface ReportedMessage {
+  message: Message;
+  state: 'open' | 'closed';
+  /** How many users reported it. */
+  count: number;
+  firstAt: string;
+  lastAt: string;
+  /** How many users gave each category. */
+  categories: Record<string, number>;
+  /** The latest 20, the latest first. */
+  reports: { id: string; at: string; by?: User; category: string; reason?: string }[];
+  /** The decision that closed the reports. */
+  closed?: { decision: string; type: string; at: string; by?: User; reason?: string };
+}
+
+/** Where a message is, as far as it is known. */
+export interface Trace {
+  id: string;
+  presenterIdx: UserIdx;
+  /** `storedAt`: the fsync of the log. Absent once the log no longer has the message. */
+  accepted: { position: string; sentAt: string; storedAt?: string };
+  /** `acknowledged` only if the presenter's page acknowledged. `position` and `savedAt` are of the saved cursor. */
+  presenter: { state: 'acknowledged' | 'written' | 'not_yet' | 'unknown'; position?: string; savedAt?: string };
+  archived: { state: 'archived' | 'not_yet'; at?: string };
+  /** The deletion that hides it now. `decision`: for moderators. */
+  deleted?: { at: string; decision?: string };
+  /** For moderators: the decisions about it. */
+  decisions?: { id: string; type: string; at: string; by?: User; reason?: string }[];
 }
 
 /** Events that left the log before they were archived. */
@@ -301,6 +367,8 @@ export interface Decision {
   reason?: string;
   target?: string;
   message?: Message;
+  /** How many users had reported the message before. */
+  reports?: number;
   user?: UserIdx;
   until?: string;
   /** The ban deleted the user's messages in the room that were sent from then on. */

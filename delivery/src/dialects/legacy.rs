@@ -136,7 +136,7 @@ fn invalid_id(id: &str) -> Utf8Bytes {
 /// The frame of a message. None for any other event.
 fn message(kept: &Kept, zone: &TimeZone) -> Result<Option<Utf8Bytes>, MalformedEvent> {
     let Shown::Message(line) = kept.shown()? else { return Ok(None) };
-    match PostedLine::scan(line.as_bytes()) {
+    match PostedLine::scan_text(line) {
         Some(posted) => Ok(Some(copied(&posted, kept.position, zone))),
         None => written(line, kept.position, zone),
     }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use chat::{EventId, MalformedEvent, Position, PostedLine, PresenterIdx, User};
+use chat::{EventId, EventKind, MalformedEvent, Position, PostedLine, PresenterIdx, User};
 use serde::{Deserialize, Serialize};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::IDX_BOUNDS;
@@ -136,6 +136,8 @@ impl Dialect for V1 {
             recovered: bool,
             keepalive_seconds: u64,
             expires_in_seconds: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pinned: Option<EventId>,
         }
         Some(json(&Frame {
             r#type: "welcome",
@@ -144,6 +146,7 @@ impl Dialect for V1 {
             recovered: welcome.recovered,
             keepalive_seconds: self.keepalive.as_secs(),
             expires_in_seconds: welcome.expires_in.as_secs(),
+            pinned: welcome.pinned,
         }))
     }
 
@@ -215,18 +218,27 @@ pub(crate) fn frame<'k>(
 /// The JSON object of an event, before its position is added. None for an event that only nodes need.
 pub(crate) fn object(kept: &Kept, visibility: Visibility) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
     Ok(match kept.shown()? {
-        Shown::Message(line) => match PostedLine::scan(line.as_bytes()) {
+        Shown::Message(line) => match PostedLine::scan_text(line) {
             Some(posted) if !posted.has_request() => Some(Cow::Borrowed(line)),
             _ => Some(without_request(line)),
         },
         Shown::Other(line, withheld) => Some(without_withheld(without_request(line), withheld)),
-        Shown::ForModerators(line, withheld) => {
-            visibility.holds.then(|| without_withheld(without_request(line), withheld))
-        }
+        Shown::Held(line, withheld) => visibility.holds.then(|| without_withheld(without_request(line), withheld)),
         Shown::Everywhere(line, withheld) => Some(Cow::Owned(of_every_room(line, visibility, withheld))),
         Shown::Deleted(message) => Some(Cow::Owned(deleted(&message))),
-        Shown::Nothing => None,
+        Shown::ForModerators(..) | Shown::Nothing => None,
     })
+}
+
+/// As [`object`], for a reader who moderates the room: with the reports.
+pub(crate) fn object_for_moderators(
+    kept: &Kept,
+    visibility: Visibility,
+) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
+    match kept.shown()? {
+        Shown::ForModerators(line, withheld) => Ok(Some(without_withheld(without_request(line), withheld))),
+        _ => object(kept, visibility),
+    }
 }
 
 fn without_withheld(line: Cow<'_, str>, withheld: Withheld) -> Cow<'_, str> {
@@ -258,7 +270,7 @@ fn deleted(message: &Deleted) -> String {
     struct Object<'a> {
         v: u32,
         id: EventId,
-        r#type: &'static str,
+        r#type: &'a EventKind,
         presenter_idx: PresenterIdx,
         at: String,
         user: &'a User,
@@ -267,7 +279,7 @@ fn deleted(message: &Deleted) -> String {
     let object = Object {
         v: 1,
         id: message.id,
-        r#type: "message.posted",
+        r#type: &message.kind,
         presenter_idx: message.presenter,
         at: format!("{:.3}", message.at),
         user: &message.user,

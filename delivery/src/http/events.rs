@@ -86,9 +86,11 @@ pub(super) async fn events(
         begin(&node, &subscription.room, presenter, from.as_deref()).await.map_err(|_| Refusal::NotReady)?;
     let Beginning { position: cursor, recovered } = beginning;
     let keepalive = node.config.keepalive().as_secs();
+    let pinned = node.readers.access.pinned(presenter);
+    let pinned = pinned.map(|message| format!(",\"pinned\":\"{message}\"")).unwrap_or_default();
     let welcome = format!(
         "{RETRY}event: welcome\nid: {cursor}\n\
-         data: {{\"position\":\"{cursor}\",\"recovered\":{recovered},\"keepaliveSeconds\":{keepalive}}}\n\n"
+         data: {{\"position\":\"{cursor}\",\"recovered\":{recovered},\"keepaliveSeconds\":{keepalive}{pinned}}}\n\n"
     );
     let reader = Reader { node, subscription, view, cursor, until, admitted_by, ticket, sent_away, _permit };
     // The address may have a ticket.

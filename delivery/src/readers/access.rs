@@ -1,24 +1,27 @@
-//! Who may read rooms: the setting `readers` of each room, over the deployment's, for viewers, and each room's moderators.
-//! Both come from the saved decisions and then from the log's tail. A change reaches the readers of every node with the
+//! What this node knows of rooms beyond their latest events: who may read them, by the setting `readers` of each room, over
+//! the deployment's, for viewers, and by each room's moderators; and each room's pinned message. All of it comes from the saved decisions and then from the log's tail. A change reaches the readers of every node with the
 //! events of the room.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chat::settings::OwnSettings;
-use chat::{Body, EventKind, Position, PresenterIdx, Readers, UserIdx};
+use chat::{Body, EventId, EventKind, Pins, Position, PresenterIdx, Readers, UserIdx};
 use jiff::Timestamp;
 use nats::{Entry, Log, Start};
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use crate::readers::roles::Roles;
 
-/// The rooms' settings and moderators.
+/// The rooms' settings, moderators and pins.
 #[derive(Debug)]
 pub(crate) struct Access {
-    deployment: Readers,
+    deployment: RwLock<Readers>,
     rooms: RwLock<HashMap<PresenterIdx, Decided>>,
     roles: RwLock<Roles>,
+    pins: RwLock<Pins>,
     /// Grows with every change, so that a stream need not look up its room for every event.
     version: AtomicU64,
 }
@@ -33,7 +36,25 @@ struct Decided {
 
 impl Access {
     pub(crate) fn new(deployment: Readers) -> Access {
-        Access { deployment, rooms: RwLock::default(), roles: RwLock::default(), version: AtomicU64::new(0) }
+        Access {
+            deployment: RwLock::new(deployment),
+            rooms: RwLock::default(),
+            roles: RwLock::default(),
+            pins: RwLock::default(),
+            version: AtomicU64::new(0),
+        }
+    }
+
+    /// Applies each change of the deployment's setting, for rooms that have decided nothing themselves.
+    pub(crate) async fn follow(&self, mut deployment: watch::Receiver<Readers>) -> Infallible {
+        while deployment.changed().await.is_ok() {
+            let readers = *deployment.borrow_and_update();
+            if std::mem::replace(&mut *self.deployment.write(), readers) != readers {
+                self.version.fetch_add(1, Ordering::Release);
+            }
+        }
+        // The owner is gone: the process ends.
+        std::future::pending().await
     }
 
     /// Reads the saved decisions, and those that the log has after them.
@@ -56,6 +77,7 @@ impl Access {
     /// Applies an event, unless a later one about the same is known. Of an event of every room one copy must be applied:
     /// positions in different partitions have no order.
     pub(crate) fn apply(&self, entry: &Entry) {
+        self.pin(entry);
         let has_changed = match entry.kind {
             EventKind::RoomUpdated => self.set(entry),
             EventKind::ModeratorAdded
@@ -67,6 +89,24 @@ impl Access {
         if has_changed {
             self.version.fetch_add(1, Ordering::Release);
         }
+    }
+
+    /// Applies a decision about the room's pin.
+    fn pin(&self, entry: &Entry) {
+        let Some(presenter) = entry.presenter else { return };
+        let is_about_pin = match entry.kind {
+            EventKind::MessagePinned | EventKind::MessageUnpinned => true,
+            EventKind::MessageDeleted | EventKind::RoomCleared => self.pinned(presenter).is_some(),
+            _ => false,
+        };
+        if is_about_pin && let Ok(body) = entry.body() {
+            self.pins.write().apply(entry.position, presenter, &body);
+        }
+    }
+
+    /// The room's pinned message.
+    pub(crate) fn pinned(&self, presenter: PresenterIdx) -> Option<EventId> {
+        self.pins.read().pinned(presenter).map(|(message, _)| message)
     }
 
     /// Applies a change of settings. Returns whether it is the latest.
@@ -89,16 +129,17 @@ impl Access {
         self.roles.read().moderates(presenter, user)
     }
 
-    /// Forgets roles and bans that have ended. Only for when no older decision can arrive any more.
+    /// Forgets roles, bans and pins that have ended. Only for when no older decision can arrive any more.
     pub(crate) fn tidy(&self) {
         self.roles.write().tidy();
+        self.pins.write().tidy();
     }
 
     /// Who may read the room.
     pub(crate) fn of(&self, presenter: PresenterIdx) -> Readers {
         let rooms = self.rooms.read();
         let own = rooms.get(&presenter).and_then(|decided| decided.own.readers(Timestamp::now()));
-        own.unwrap_or(self.deployment)
+        own.unwrap_or_else(|| *self.deployment.read())
     }
 
     /// The number of changes so far.

@@ -1,6 +1,6 @@
-//! What a reader sees of an event. Presenters and moderators see what the presenter's socket shows. Others see the
-//! viewer's view: messages, and of decisions only what hides messages. It is made from a list of what is shown, so that
-//! a member or a type of a later version stays hidden until it is listed here.
+//! What a reader sees of an event. Presenters and moderators see what the presenter's socket shows, and reports. Others
+//! see the viewer's view: messages, and of decisions only what hides messages. It is made from a list of what is shown,
+//! so that a member or a type of a later version stays hidden until it is listed here.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::window::{Kept, Shown, Withheld};
 /// The part of a room that a reader sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum View {
-    /// What the presenter's socket shows, and with this visibility more.
+    /// What the presenter's socket shows to a token with this visibility, held messages, and reports of messages.
     Presenter(Visibility),
     /// Messages, and which of them are hidden. No moderator, no reason, no setting.
     Viewer {
@@ -26,11 +26,19 @@ pub(crate) enum View {
     },
 }
 
-/// The members of messages, besides `flags`.
-const OF_MESSAGES: [&str; 7] = ["v", "id", "type", "presenterIdx", "at", "user", "text"];
+/// The members of messages and notices, besides `flags`.
+const OF_MESSAGES: [&str; 9] = ["v", "id", "type", "presenterIdx", "at", "user", "text", "replyTo", "attributes"];
 
 /// The decisions that viewers see.
-const DECISIONS: [&str; 5] = ["message.deleted", "message.restored", "room.cleared", "user.banned", "user.unbanned"];
+const DECISIONS: [&str; 7] = [
+    "message.deleted",
+    "message.restored",
+    "message.pinned",
+    "message.unpinned",
+    "room.cleared",
+    "user.banned",
+    "user.unbanned",
+];
 
 /// The members of those.
 const OF_DECISIONS: [&str; 9] = ["v", "id", "type", "presenterIdx", "at", "target", "user", "until", "purgeSeconds"];
@@ -39,7 +47,7 @@ impl View {
     /// The JSON object of an event, without its position. None if this view does not show the event.
     fn object(self, kept: &Kept) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
         let flags = match self {
-            View::Presenter(visibility) => return v1::object(kept, visibility),
+            View::Presenter(visibility) => return v1::object_for_moderators(kept, visibility),
             View::Viewer { flags } => flags,
         };
         Ok(match kept.shown()? {
@@ -52,7 +60,7 @@ impl View {
                 is_shown.then(|| Cow::Owned(decision(&members, withheld, flags)))
             }
             Shown::Deleted(_) | Shown::Everywhere(..) => v1::object(kept, Visibility::default())?,
-            Shown::ForModerators(..) | Shown::Nothing => None,
+            Shown::Held(..) | Shown::ForModerators(..) | Shown::Nothing => None,
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chat::{Body, Event, Position, PresenterConnected, PresenterIdx};
 use jiff::Timestamp;
-use nats::Standing;
+use nats::{Cursor, Standing};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
@@ -80,9 +80,10 @@ pub(super) async fn begin<'a>(
     let warns = dialect.reconnect(Duration::ZERO).is_some();
     let fence = Fence::take(node, presenter, turn, position.is_none(), warns).await?;
     let reader = node.feed.reader(presenter, fence.seat.wake().clone());
+    let known = node.cursors.find(presenter);
     let requested = match position {
         Some(position) => Some(position.parse().ok()),
-        None => node.cursors.get(presenter).map(Some),
+        None => known.map(|known| Some(known.position)),
     };
     let ask = match requested {
         None => Ask::Anything,
@@ -111,16 +112,25 @@ pub(super) async fn begin<'a>(
     // If nothing of the log has arrived yet, everything is still to come.
     let cursor = beginning.cursor.unwrap_or_else(|| node.log.timelines().beginning(presenter));
     let recovered = beginning.whole;
+    let acknowledged_after = acknowledged_after(&reader, known.filter(|_| recovered), cursor);
     // Saved even if nothing is said: otherwise the presenter could leave now and miss, without a gap, what the window
     // drops meanwhile. After a gap the cursor stays at the beginning, so that every node reports the gap until the
     // presenter acknowledges.
     let reached = if recovered { cursor } else { node.log.timelines().beginning(presenter) };
     if node.cursors.get(presenter).is_none() && reader.has_come(reached) {
-        node.cursors.advance(presenter, reached);
+        // A page that acknowledges has acknowledged nothing up to here.
+        let acknowledged_after = dialect.acknowledges().then_some(reached);
+        node.cursors.advance(presenter, Cursor { position: reached, acknowledged_after });
     }
     node.metrics.began(ask, recovered);
     tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
-    let welcome = Welcome { session, position: cursor, recovered, expires_in: expires_in(dialect, bearer.until) };
+    let welcome = Welcome {
+        session,
+        position: cursor,
+        recovered,
+        expires_in: expires_in(dialect, bearer.until),
+        pinned: node.readers.access.pinned(presenter),
+    };
     let pinged = Instant::now();
     let timer = Box::pin(sleep_until(pinged));
     let session = Session {
@@ -129,6 +139,7 @@ pub(super) async fn begin<'a>(
         fence,
         reader,
         cursor,
+        acknowledged_after,
         written: None,
         began: Timestamp::now(),
         bearer,
@@ -138,6 +149,24 @@ pub(super) async fn begin<'a>(
         connected,
     };
     Ok((session, welcome))
+}
+
+/// Where the part of the room begins that the page will have received without a gap, once it acknowledges. `known`: the
+/// saved cursor, unless the session begins with a gap. What was acknowledged before counts if the window still holds
+/// everything since: then no session in between began with a gap, and the page's own position is its word that it
+/// received what is before.
+fn acknowledged_after(reader: &RoomReader, known: Option<Cursor>, cursor: Position) -> Position {
+    let known = known.and_then(|known| Some((known.position, known.acknowledged_after?)));
+    match known {
+        Some((position, after))
+            if (position.epoch, after.epoch) == (cursor.epoch, cursor.epoch)
+                && after <= cursor
+                && reader.begin(Ask::After(position)).whole =>
+        {
+            after
+        }
+        _ => cursor,
+    }
 }
 
 /// What a position asks for, sent by a client or saved. It may be of another log, of a lost part of this log, or

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chat::Position;
 use jiff::Timestamp;
+use nats::Cursor;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -39,6 +40,8 @@ pub(super) struct Session<'a> {
     pub(super) reader: RoomReader,
     /// Every event of the room up to here was written.
     pub(super) cursor: Position,
+    /// An acknowledged position means that the page received every event after this one, up to that position.
+    pub(super) acknowledged_after: Position,
     /// The last event that was written and is not acknowledged: its position, and when it was stored.
     pub(super) written: Option<(Position, Timestamp)>,
     pub(super) began: Timestamp,
@@ -187,7 +190,8 @@ impl Session<'_> {
             ClientFrame::Keepalive => Ok(()),
             ClientFrame::Ack { position } => match position.parse() {
                 Ok(position) if self.was_written(position) => {
-                    self.node.cursors.advance(self.fence.claim.presenter, position);
+                    let cursor = Cursor { position, acknowledged_after: Some(self.acknowledged_after) };
+                    self.node.cursors.advance(self.fence.claim.presenter, cursor);
                     if let Some((_, stored)) = self.written.take_if(|(written, _)| *written <= position) {
                         self.node.metrics.acknowledged(stored);
                     }
@@ -231,7 +235,7 @@ impl Session<'_> {
         self.cursor = writing.reached;
         self.written = self.node.metrics.written(&page.events, self.cursor, self.began).or(self.written);
         if !self.dialect.acknowledges() {
-            self.node.cursors.advance(self.fence.claim.presenter, self.cursor);
+            self.node.cursors.advance(self.fence.claim.presenter, self.cursor.into());
         }
         Ok(())
     }

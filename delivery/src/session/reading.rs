@@ -108,6 +108,7 @@ async fn begin<'a>(
         position: beginning.position,
         recovered: beginning.recovered,
         expires_in: expires_in(dialect, bearer.until),
+        pinned: node.readers.access.pinned(presenter),
     };
     let reading = Reading {
         node,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chat::{Position, PresenterIdx};
 use foldhash::fast::RandomState;
+use nats::Cursor;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -28,33 +29,41 @@ pub(crate) struct SavedCursors {
 
 #[derive(Debug, Default)]
 struct Moved {
-    positions: HashMap<PresenterIdx, Position, RandomState>,
+    cursors: HashMap<PresenterIdx, Cursor, RandomState>,
     /// The number of the save that will include them.
     save: u64,
 }
 
 impl SavedCursors {
     pub(crate) fn new(saved: nats::Cursors) -> SavedCursors {
-        let moved = Mutex::new(Moved { positions: HashMap::default(), save: 1 });
+        let moved = Mutex::new(Moved { cursors: HashMap::default(), save: 1 });
         SavedCursors { saved, moved, urgent: Notify::new(), ended: watch::Sender::new(0) }
     }
 
-    /// The presenter's cursor, as far as this node knows.
+    /// The position of the presenter's cursor, as far as this node knows.
     pub(crate) fn get(&self, presenter: PresenterIdx) -> Option<Position> {
-        let moved = self.moved.lock().positions.get(&presenter).copied();
-        moved.max(self.saved.get(presenter))
+        self.find(presenter).map(|cursor| cursor.position)
+    }
+
+    /// The presenter's cursor, as far as this node knows.
+    pub(crate) fn find(&self, presenter: PresenterIdx) -> Option<Cursor> {
+        let moved = self.moved.lock().cursors.get(&presenter).copied();
+        let saved = self.saved.find(presenter).map(|saved| saved.cursor);
+        moved.into_iter().chain(saved).max_by_key(rank)
     }
 
     /// The cursors that moved and are not saved yet.
     pub(crate) fn unsaved(&self) -> usize {
-        self.moved.lock().positions.len()
+        self.moved.lock().cursors.len()
     }
 
     /// Advances a cursor, to be saved soon. It never moves back.
-    pub(crate) fn advance(&self, presenter: PresenterIdx, position: Position) {
+    pub(crate) fn advance(&self, presenter: PresenterIdx, cursor: Cursor) {
         let mut moved = self.moved.lock();
-        let cursor = moved.positions.entry(presenter).or_insert(position);
-        *cursor = position.max(*cursor);
+        let known = moved.cursors.entry(presenter).or_insert(cursor);
+        if rank(&cursor) > rank(known) {
+            *known = cursor;
+        }
     }
 
     /// Returns once every cursor that moved so far is saved, or the timeout has passed.
@@ -84,27 +93,31 @@ impl SavedCursors {
     }
 
     async fn save(&self) {
-        let (save, positions) = {
+        let (save, cursors) = {
             let mut moved = self.moved.lock();
             moved.save += 1;
-            // They stay here until they are saved, so that `get` always finds them.
-            let positions: Vec<_> =
-                moved.positions.iter().map(|(presenter, position)| (*presenter, *position)).collect();
-            (moved.save - 1, positions)
+            // They stay here until they are saved, so that `find` always finds them.
+            let cursors: Vec<_> = moved.cursors.iter().map(|(presenter, cursor)| (*presenter, *cursor)).collect();
+            (moved.save - 1, cursors)
         };
-        if !positions.is_empty() {
-            match self.saved.save(&positions).await {
+        if !cursors.is_empty() {
+            match self.saved.save(&cursors).await {
                 Ok(()) => {
                     let mut moved = self.moved.lock();
-                    for (presenter, position) in &positions {
-                        if moved.positions.get(presenter) == Some(position) {
-                            moved.positions.remove(presenter);
+                    for (presenter, cursor) in &cursors {
+                        if moved.cursors.get(presenter) == Some(cursor) {
+                            moved.cursors.remove(presenter);
                         }
                     }
                 }
-                Err(error) => tracing::warn!(%error, cursors = positions.len(), "cursors were not saved, retrying"),
+                Err(error) => tracing::warn!(%error, cursors = cursors.len(), "cursors were not saved, retrying"),
             }
         }
         self.ended.send_replace(save);
     }
+}
+
+/// Of two cursors at one position the one with an acknowledged part says more.
+fn rank(cursor: &Cursor) -> (Position, bool) {
+    (cursor.position, cursor.acknowledged_after.is_some())
 }

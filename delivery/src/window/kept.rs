@@ -5,7 +5,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use chat::{Body, Event, EventId, EventKind, MalformedEvent, Position, PostedLine, PresenterIdx, User, UserIdx};
+use chat::{
+    Body, Event, EventId, EventKind, MalformedEvent, MessagePosted, NoticePosted, Position, PostedLine, PresenterIdx,
+    User, UserIdx,
+};
 use jiff::{SignedDuration, Timestamp};
 use nats::{Entry, believed};
 use serde::Deserialize;
@@ -50,9 +53,9 @@ pub(crate) struct Withheld {
 /// How an event is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A message.
+    /// A message or a notice.
     Message,
-    /// A message that was deleted.
+    /// A message or a notice that was deleted.
     Deleted,
     /// An event that only nodes need, or that nobody may see any more.
     Hidden,
@@ -62,6 +65,8 @@ pub(super) enum Kind {
     Held,
     /// The denial of such a message.
     Denial,
+    /// A report of a message, or its end: for the room's moderators alone.
+    ForModerators,
     /// A decision about every room.
     Everywhere,
     /// Any other event, including types that this version does not know.
@@ -77,18 +82,21 @@ pub(crate) enum Shown<'a> {
     Deleted(Deleted),
     /// A decision about every room: the JSON object as it was appended, and the members withheld from it.
     Everywhere(&'a str, Withheld),
+    /// A report of a message, or its end, likewise. No presenter's page gets it: relays forward what they do not know.
+    ForModerators(&'a str, Withheld),
     /// Any other event, likewise.
     Other(&'a str, Withheld),
-    /// A held message, or a denial, likewise.
-    ForModerators(&'a str, Withheld),
+    /// A held message, or a denial, likewise. No presenter's page gets it, and no long-lived ticket.
+    Held(&'a str, Withheld),
     /// Only its position.
     Nothing,
 }
 
-/// A message without its text.
+/// A message or a notice without its text.
 #[derive(Debug)]
 pub(crate) struct Deleted {
     pub(crate) id: EventId,
+    pub(crate) kind: EventKind,
     pub(crate) presenter: PresenterIdx,
     pub(crate) at: Timestamp,
     pub(crate) user: User,
@@ -134,14 +142,22 @@ impl Kept {
         Ok(match self.kind {
             Kind::Message => Shown::Message(&self.line),
             Kind::Deleted => match Event::from_line(self.line.as_bytes())? {
-                Event { id, presenter: Some(presenter), at, body: Body::MessagePosted(posted), .. } => {
-                    Shown::Deleted(Deleted { id, presenter, at, user: posted.user })
+                Event { id, presenter: Some(presenter), at, body, .. } => {
+                    let kind = body.kind();
+                    match body {
+                        Body::MessagePosted(MessagePosted { user, .. })
+                        | Body::NoticePosted(NoticePosted { user, .. }) => {
+                            Shown::Deleted(Deleted { id, kind, presenter, at, user })
+                        }
+                        _ => Shown::Nothing,
+                    }
                 }
                 _ => Shown::Nothing,
             },
             Kind::Everywhere => Shown::Everywhere(&self.line, self.withheld),
+            Kind::ForModerators => Shown::ForModerators(&self.line, self.withheld),
             Kind::Other | Kind::Restoration => Shown::Other(&self.line, self.withheld),
-            Kind::Held | Kind::Denial => Shown::ForModerators(&self.line, self.withheld),
+            Kind::Held | Kind::Denial => Shown::Held(&self.line, self.withheld),
             Kind::Hidden => Shown::Nothing,
         })
     }
@@ -156,16 +172,15 @@ impl Kept {
         if !matches!(self.kind, Kind::Message | Kind::Deleted | Kind::Held) {
             return None;
         }
-        if let Some(posted) = PostedLine::scan(self.line.as_bytes()) {
+        if let Some(posted) = PostedLine::scan_text(&self.line) {
             return Some((posted.user, believed(posted.at, posted.belated, self.stored)));
         }
-        match Event::from_line(self.line.as_bytes()).ok()? {
-            Event { at, belated, body: Body::MessagePosted(posted), .. } => {
-                Some((posted.user.idx, believed(at, belated, self.stored)))
+        let Event { at, belated, body, .. } = Event::from_line(self.line.as_bytes()).ok()?;
+        match body {
+            Body::MessagePosted(MessagePosted { user, .. }) | Body::NoticePosted(NoticePosted { user, .. }) => {
+                Some((user.idx, believed(at, belated, self.stored)))
             }
-            Event { at, belated, body: Body::MessageHeld(held), .. } => {
-                Some((held.posted.user.idx, believed(at, belated, self.stored)))
-            }
+            Body::MessageHeld(held) => Some((held.posted.user.idx, believed(at, belated, self.stored))),
             _ => None,
         }
     }
@@ -178,7 +193,7 @@ impl Kept {
                     self.hide();
                 }
             }
-            Kind::Everywhere | Kind::Other | Kind::Restoration | Kind::Denial => {
+            Kind::Everywhere | Kind::Other | Kind::Restoration | Kind::Denial | Kind::ForModerators => {
                 let is_about_erased = match self.about {
                     About::Nobody => false,
                     About::User(user) => is_erased(user),
@@ -191,6 +206,8 @@ impl Kept {
                     // The line does not parse, so that the name is withheld.
                     Err(_) => true,
                 };
+                // What a user writes about a message is the user's own words.
+                self.withheld.reason |= self.withheld.by && self.kind == Kind::ForModerators;
             }
             Kind::Hidden => {}
         }
@@ -240,11 +257,12 @@ impl Incoming {
         let (mut effect, about) = meaning(&entry);
         let Entry { position, mut id, kind, presenter, stored, line, .. } = entry;
         let kind = match kind {
-            EventKind::MessagePosted => Kind::Message,
+            EventKind::MessagePosted | EventKind::NoticePosted => Kind::Message,
             EventKind::PresenterConnected | EventKind::PresenterDisconnected => Kind::Hidden,
             EventKind::MessageRestored => Kind::Restoration,
             EventKind::MessageHeld => Kind::Held,
             EventKind::MessageDenied => Kind::Denial,
+            EventKind::MessageReported | EventKind::ReportClosed => Kind::ForModerators,
             _ if presenter.is_none() => Kind::Everywhere,
             _ => Kind::Other,
         };
@@ -252,7 +270,7 @@ impl Incoming {
         if let Effect::Holds(message) = effect {
             id = message;
         }
-        let kept = match str::from_utf8(&line) {
+        let kept = match simdutf8::basic::from_utf8(&line) {
             Ok(line) if line.starts_with('{') => {
                 // Everyone sees a released message as any other. Who released it is in the archive.
                 let line = if kind == Kind::Message { without(line, "held") } else { Cow::Borrowed(line) };
@@ -274,9 +292,13 @@ impl Incoming {
 fn meaning(entry: &Entry) -> (Effect, About) {
     match entry.kind {
         EventKind::MessagePosted
+        | EventKind::NoticePosted
+        | EventKind::MessagePinned
+        | EventKind::MessageUnpinned
         | EventKind::PresenterConnected
         | EventKind::PresenterDisconnected
         | EventKind::RoomUpdated => return (Effect::Nothing, About::Nobody),
+        EventKind::MessageReported | EventKind::ReportClosed => return (Effect::Nothing, About::Unknown),
         EventKind::RoomCleared
         | EventKind::MessageHeld
         | EventKind::MessageDenied

@@ -79,7 +79,7 @@ fn user(idx: i64) -> User {
 }
 
 fn by(idx: i64, presenter: i64, position: Position) -> Incoming {
-    let posted = MessagePosted { user: user(idx), text: format!("{idx}"), flags: Vec::new() };
+    let posted = MessagePosted::new(user(idx), idx.to_string());
     incoming(Some(presenter), position, Body::MessagePosted(posted))
 }
 

@@ -142,6 +142,7 @@ impl Gateway {
             nickname: decoded(single(headers, NICKNAME)?).ok_or(ForwardError::Malformed(NICKNAME))?,
             email: decoded(single(headers, EMAIL)?).ok_or(ForwardError::Malformed(EMAIL))?,
             scopes: self.scopes(headers)?,
+            attributes: None,
         }))
     }
 

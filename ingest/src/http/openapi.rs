@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use crate::http::{legacy, v1};
 use crate::state::Ingest;
 
+mod attributes;
 mod refused;
 pub(crate) mod schemas;
 pub(crate) mod settings;
@@ -51,6 +52,7 @@ pub fn document() -> String {
     let mut paths = openapi["paths"].take();
     refused::add(&mut paths);
     let mut components = openapi["components"].take();
+    components["schemas"]["Attributes"] = attributes::schema();
     // A derive cannot express this: only a sender that claims to be a presenter may leave out the room.
     components["schemas"]["SendMessage"]["anyOf"] = json!([
         { "properties": { "userType": { "const": "presenter" } } },
@@ -59,12 +61,14 @@ pub fn document() -> String {
     let document = web::openapi::Document {
         role: "ingest",
         description: include_str!("openapi/description.md"),
-        scopes: "moderating any room takes the scope `chat:moderate`; the room's presenter and moderators need none.",
+        scopes: "moderating any room takes the scope `chat:moderate`; the room's presenter and moderators need none. A post with \
+                 attributes takes `chat:attributes`.",
         tags: json!([
             { "name": "messages", "description": "Post and delete messages, and look up requests." },
             { "name": "holds", "description": "Release or deny messages that wait for a moderator." },
             { "name": "bans", "description": "Ban users from a room or from every room." },
             { "name": "moderators", "description": "Appoint moderators of a room, and remove them." },
+            { "name": "reports", "description": "Report messages to a room's moderators, and close reports." },
             { "name": "settings", "description": "Room settings: slow mode, rates, word filter, length of messages." },
             { "name": "original", "description": "The interface of the original system." },
             { "name": "service", "description": "Health and this document." },

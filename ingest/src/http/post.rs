@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::http::body::{self, Shape};
 use crate::http::extract::Head;
 use crate::posting::accept::{Accepted, Post};
+use crate::posting::extras::Extras;
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
@@ -24,6 +25,11 @@ pub(crate) trait Message: Shape {
 
     /// The value of that member; null if it is missing.
     fn into_text(self) -> Value;
+
+    /// What the body says beside the text. The original's has nothing.
+    fn take_extras(&mut self, _sender: &Sender) -> Result<Option<Box<Extras>>, Refusal> {
+        Ok(None)
+    }
 
     /// The room. `path` is the one in the path, if the surface has it there.
     fn room(&self, path: Option<PresenterIdx>, sender: &Sender) -> Result<PresenterIdx, Refusal>;
@@ -38,7 +44,8 @@ pub(crate) async fn post<M: Message>(
     room: Result<Option<PresenterIdx>, Refusal>,
 ) -> Result<Accepted, Refusal> {
     let received = Instant::now();
-    let posted = read_and_accept::<M>(ingest, parts, body, peer, room).await;
+    // Boxed, because the future around it is moved several times before it is polled.
+    let posted = Box::pin(read_and_accept::<M>(ingest, parts, body, peer, room)).await;
     ingest.metrics.posted(received, &posted);
     posted
 }
@@ -60,13 +67,14 @@ async fn read_and_accept<M: Message>(
             return Err(refusal);
         }
     };
-    let message: M = ingest.body(&sender, body::json(parts, body, ingest.body_deadline)).await?;
+    let mut message: M = ingest.body(&sender, body::json(parts, body, ingest.body_deadline)).await?;
     let _permit = ingest.permit()?;
     let presenter = message.room(room, &sender)?;
+    let extras = message.take_extras(&sender)?;
     let text = match message.into_text() {
         Value::Null => return Err(Refusal::TextMissing(M::TEXT)),
         Value::String(text) => Text::from_string(text)?,
         _ => return Err(body::malformed_member::<M>(M::TEXT).into()),
     };
-    ingest.accept(Post { sender, presenter, text, key }).await
+    ingest.accept(Post { sender, presenter, text, extras, key }).await
 }

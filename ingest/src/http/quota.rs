@@ -1,5 +1,6 @@
 //! The headers that report a sender's remaining quota (draft-ietf-httpapi-ratelimit-headers).
 
+use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use chat::settings::Rate;
@@ -23,14 +24,27 @@ pub(crate) fn with_quota(mut response: Response, quota: Option<Quota>) -> Respon
 fn value(policy: &str, parameters: [(&str, u64); 2]) -> HeaderValue {
     /// The longest: a name, two parameters, and twenty digits for each.
     const LONGEST: usize = 64;
-    let mut text = String::with_capacity(LONGEST);
-    text.extend(["\"", policy, "\""]);
-    for (name, number) in parameters {
-        text.push_str(name);
-        let digits = number.checked_ilog10().unwrap_or(0);
-        text.extend((0..=digits).rev().map(|place| char::from(b'0' + (number / 10_u64.pow(place) % 10) as u8)));
+    let mut text = Vec::with_capacity(LONGEST);
+    for part in ["\"", policy, "\""] {
+        text.extend_from_slice(part.as_bytes());
     }
-    HeaderValue::from_str(&text).expect("a policy's name and numbers are ASCII")
+    for (name, number) in parameters {
+        text.extend_from_slice(name.as_bytes());
+        push_decimal(&mut text, number);
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("a policy's name and numbers are ASCII")
+}
+
+fn push_decimal(text: &mut Vec<u8>, mut number: u64) {
+    let begin = text.len();
+    loop {
+        text.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    text[begin..].reverse();
 }
 
 #[cfg(test)]

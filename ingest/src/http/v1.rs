@@ -8,6 +8,8 @@ mod lookup;
 mod messages;
 mod moderators;
 mod pages;
+mod pin;
+mod reports;
 mod settings;
 
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
         .merge(holds::routes())
         .merge(bans::routes())
         .merge(moderators::routes())
+        .merge(pin::routes())
+        .merge(reports::routes())
         .merge(settings::routes())
         .merge(lookup::routes())
 }

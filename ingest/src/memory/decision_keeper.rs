@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use chat::settings::OwnSettings;
 use chat::{
-    Body, Event, ModeratorAdded, ModeratorRemoved, Position, RoomUpdated, User, UserBanned, UserIdx, UserUnbanned, now,
+    Body, Event, MessagePinned, MessageUnpinned, ModeratorAdded, ModeratorRemoved, Position, RoomUpdated, User,
+    UserBanned, UserIdx, UserUnbanned, now,
 };
 use jiff::Timestamp;
 use nats::{Decisions, Entry, Subject, Timelines};
@@ -262,7 +263,7 @@ pub(crate) fn ended(kept: &Entry, event: &Event, max_age: Duration) -> Option<(S
 
 fn has_ended(event: &Event) -> bool {
     match &event.body {
-        Body::UserUnbanned(_) | Body::ModeratorRemoved(_) => true,
+        Body::UserUnbanned(_) | Body::ModeratorRemoved(_) | Body::MessageUnpinned(_) => true,
         Body::UserBanned(banned) => banned.until.is_some_and(|until| until < now()),
         Body::RoomUpdated(updated) => OwnSettings::of_event(&updated.settings, &updated.until).is_empty(now()),
         _ => false,
@@ -270,7 +271,7 @@ fn has_ended(event: &Event) -> bool {
 }
 
 fn forget_reason(decision: &mut Event) {
-    if let Some(Words { reason, .. }) = words_of(&mut decision.body) {
+    if let Some(Words { reason: Some(reason), .. }) = words_of(&mut decision.body) {
         *reason = None;
     }
 }
@@ -283,17 +284,15 @@ fn unname(decision: &mut Event, user: UserIdx) -> bool {
     if is_named {
         by.nickname.clear();
     }
-    let is_described = about == Some(user) && reason.is_some();
-    if is_described {
-        *reason = None;
-    }
+    let is_described = about == Some(user) && reason.and_then(Option::take).is_some();
     is_named || is_described
 }
 
 /// What a decision says in people's words.
 struct Words<'a> {
     by: &'a mut User,
-    reason: &'a mut Option<String>,
+    /// None: the decision cannot have one.
+    reason: Option<&'a mut Option<String>>,
     /// The user whose role the decision is about.
     about: Option<UserIdx>,
 }
@@ -303,9 +302,14 @@ fn words_of(body: &mut Body) -> Option<Words<'_>> {
     Some(match body {
         Body::UserBanned(UserBanned { by, reason, .. })
         | Body::UserUnbanned(UserUnbanned { by, reason, .. })
-        | Body::RoomUpdated(RoomUpdated { by, reason, .. }) => Words { by, reason, about: None },
+        | Body::RoomUpdated(RoomUpdated { by, reason, .. }) => Words { by, reason: Some(reason), about: None },
         Body::ModeratorAdded(ModeratorAdded { user, by, reason })
-        | Body::ModeratorRemoved(ModeratorRemoved { user, by, reason }) => Words { by, reason, about: Some(*user) },
+        | Body::ModeratorRemoved(ModeratorRemoved { user, by, reason }) => {
+            Words { by, reason: Some(reason), about: Some(*user) }
+        }
+        Body::MessagePinned(MessagePinned { by, .. }) | Body::MessageUnpinned(MessageUnpinned { by, .. }) => {
+            Words { by, reason: None, about: None }
+        }
         _ => return None,
     })
 }

@@ -97,7 +97,7 @@ impl Replay {
         let replay = Arc::new(Replay {
             rules,
             restored: RestoredMessages::default(),
-            holds: Holds::new(limits.most_holds()),
+            holds: Holds::default(),
             accepted_keys,
             limits,
             decision_keeper,
@@ -213,6 +213,10 @@ impl Replay {
         }
         let age = times.log.duration_since(stored).try_into().unwrap_or(Duration::ZERO);
         match (&event.body, event.presenter) {
+            (Body::MessageReported(reported), _) => {
+                self.limits.observe_report(event.id, reported.by.idx, age);
+                Vec::new()
+            }
             (Body::MessagePosted(posted), Some(presenter)) => {
                 self.observe(presenter, event.id, posted, age, times.here);
                 self.holds.posted(presenter, event.id, position);
@@ -251,12 +255,16 @@ fn decided_by(body: &Body) -> Option<UserIdx> {
         Body::MessageRestored(restored) => &restored.by,
         Body::MessageReleased(released) => &released.held.by,
         Body::MessageDenied(denied) => &denied.by,
+        Body::ReportClosed(closed) => &closed.by,
         Body::RoomCleared(cleared) => &cleared.by,
         Body::UserBanned(banned) => &banned.by,
         Body::UserUnbanned(unbanned) => &unbanned.by,
         Body::ModeratorAdded(added) => &added.by,
         Body::ModeratorRemoved(removed) => &removed.by,
         Body::RoomUpdated(updated) => &updated.by,
+        Body::NoticePosted(notice) => &notice.user,
+        Body::MessagePinned(pinned) => &pinned.by,
+        Body::MessageUnpinned(unpinned) => &unpinned.by,
         _ => return None,
     };
     Some(by.idx)

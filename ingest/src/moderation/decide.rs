@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{
-    Body, EventId, MessageDeleted, MessageRestored, ModeratorAdded, ModeratorRemoved, Position, PresenterIdx,
-    RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned, now,
+    Body, EventId, MessageDeleted, MessagePinned, MessageRestored, MessageUnpinned, ModeratorAdded, ModeratorRemoved,
+    NoticePosted, Position, PresenterIdx, ReportClosed, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned,
+    now,
 };
 use jiff::Timestamp;
 use nats::{AppendError, Subject};
@@ -46,6 +47,8 @@ pub(crate) enum Decision {
     Delete(EventId),
     /// Restore the message, whatever deleted it.
     Restore(PresenterIdx, EventId),
+    /// Close the reports of the message so far.
+    CloseReports(EventId),
     /// Delete every message of the room so far.
     Clear,
     /// Ban the user, for the term or permanently. A purge deletes the user's messages in the room.
@@ -56,6 +59,12 @@ pub(crate) enum Decision {
     Appoint(PresenterIdx, UserIdx),
     /// End the user's role as a moderator of the room.
     Dismiss(PresenterIdx, UserIdx),
+    /// Post a notice to the room.
+    Notice(Text),
+    /// Pin the message, in place of another.
+    Pin(PresenterIdx, EventId),
+    /// Unpin the room's pinned message.
+    Unpin(PresenterIdx),
     /// Change these settings of the room, for the term or without an end. Null resets a setting to the deployment's.
     Set(PresenterIdx, Map<String, Value>, Option<Term>),
 }
@@ -95,6 +104,7 @@ impl Ingest {
                 }
                 (None, Body::MessageRestored(MessageRestored { target, by, reason }))
             }
+            Decision::CloseReports(target) => (None, Body::ReportClosed(ReportClosed { target, by, reason })),
             Decision::Clear => (None, Body::RoomCleared(RoomCleared { by, reason })),
             Decision::Ban(user, ..) if presenter.is_some_and(|presenter| presenter.as_user() == user) => {
                 return Err(Refusal::PresenterBanned);
@@ -126,6 +136,17 @@ impl Ingest {
                 }
                 self.replay.rules.appointment(room, user).ok_or(Refusal::NotModerator)?;
                 (Some(Subject::Moderator(room, user)), Body::ModeratorRemoved(ModeratorRemoved { user, by, reason }))
+            }
+            Decision::Notice(text) => (None, Body::NoticePosted(NoticePosted { user: by, text: text.into_string() })),
+            Decision::Pin(room, target) => {
+                (Some(Subject::Pin(room)), Body::MessagePinned(MessagePinned { target, by }))
+            }
+            Decision::Unpin(room) => {
+                if self.replay.rules.pinned(room).is_none() {
+                    self.catch_up(presenter).await?;
+                }
+                let (target, _) = self.replay.rules.pinned(room).ok_or(Refusal::NotPinned)?;
+                (Some(Subject::Pin(room)), Body::MessageUnpinned(MessageUnpinned { target, by }))
             }
             Decision::Set(presenter, patch, term) => {
                 let until = term.map(|term| term.end(now));
@@ -214,6 +235,7 @@ impl Decision {
         let decision = match self {
             Decision::Delete(target) => json!(["delete", target]),
             Decision::Restore(_, target) => json!(["restore", target]),
+            Decision::CloseReports(target) => json!(["close reports", target]),
             Decision::Clear => json!(["clear"]),
             Decision::Ban(user, term, None) => json!(["ban", user, term.map(Term::seconds)]),
             Decision::Ban(user, term, Some(purge)) => {
@@ -222,6 +244,9 @@ impl Decision {
             Decision::Unban(user) => json!(["unban", user]),
             Decision::Appoint(_, user) => json!(["appoint", user]),
             Decision::Dismiss(_, user) => json!(["dismiss", user]),
+            Decision::Notice(text) => json!(["notice", text.as_str()]),
+            Decision::Pin(_, target) => json!(["pin", target]),
+            Decision::Unpin(_) => json!(["unpin"]),
             Decision::Set(_, patch, term) => json!(["set", patch, term.map(Term::seconds)]),
         };
         format!("decision\n{}", json!([decision, reason]))
@@ -242,6 +267,7 @@ mod tests {
         let decisions = [
             Decision::Delete(message),
             Decision::Restore(room, message),
+            Decision::CloseReports(message),
             Decision::Clear,
             Decision::Ban(user, None, None),
             Decision::Ban(user, term, None),
@@ -250,6 +276,9 @@ mod tests {
             Decision::Unban(user),
             Decision::Appoint(room, user),
             Decision::Dismiss(room, user),
+            Decision::Notice(Text::parse("hi").unwrap()),
+            Decision::Pin(room, message),
+            Decision::Unpin(room),
             Decision::Set(room, patch.clone(), None),
             Decision::Set(room, patch, term),
         ];

@@ -16,9 +16,8 @@ const MOST: usize = 10_000;
 const MOST_DECIDED: usize = 1_000;
 
 /// The queues of all rooms.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Holds {
-    most_in_room: usize,
     state: Mutex<State>,
 }
 
@@ -49,10 +48,6 @@ pub(crate) enum Outcome {
 }
 
 impl Holds {
-    pub(crate) fn new(most_in_room: usize) -> Holds {
-        Holds { most_in_room, state: Mutex::default() }
-    }
-
     /// Applies an event of the room, in the log's order. `now` is the log's time.
     pub(crate) fn apply(&self, room: PresenterIdx, position: Position, event: &Event, now: Timestamp) {
         let mut state = self.state.lock();
@@ -92,12 +87,12 @@ impl Holds {
         self.state.lock().retain(|_, waiting| waiting.held.until > now);
     }
 
-    /// Whether no further message of the room can be held. Each node that holds one at the same moment may exceed the
-    /// bound by one.
-    pub(crate) fn is_full(&self, room: PresenterIdx, now: Timestamp) -> bool {
+    /// Whether no further message of the room can be held, where so many may wait. Each node that holds one at the same
+    /// moment may exceed the bound by one.
+    pub(crate) fn is_full(&self, room: PresenterIdx, most_in_room: usize, now: Timestamp) -> bool {
         let state = self.state.lock();
         let is_current = |(_, waiting): &(&(PresenterIdx, Position), &Waiting)| waiting.held.until > now;
-        state.waiting.len() >= MOST || state.of_room(room, None).filter(is_current).count() >= self.most_in_room
+        state.waiting.len() >= MOST || state.of_room(room, None).filter(is_current).count() >= most_in_room
     }
 
     /// The message, if it waits in the room.

@@ -1,4 +1,4 @@
-//! The rules in force: bans, moderators and rooms' settings, replayed from the log in its order. Every node replays the
+//! The rules in force: bans, moderators, pinned messages and rooms' settings, replayed from the log in its order. Every node replays the
 //! same log, so all nodes decide alike. Every lookup takes the time, so that a ban or a setting ends on time. A ban
 //! takes about 100 bytes here. Its author and reason are in the bucket of decisions, and read there on request
 //! (`memory/decision_keeper.rs`).
@@ -8,7 +8,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use chat::settings::{OwnSettings, Settings};
-use chat::{Ban, Body, Event, LatestBan, ModeratorRemoved, Moderators, Position, PresenterIdx, UserBanned, UserIdx};
+use chat::{
+    Ban, Body, Event, EventId, LatestBan, MessageUnpinned, ModeratorRemoved, Moderators, Pins, Position, PresenterIdx,
+    UserBanned, UserIdx,
+};
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use nats::Subject;
@@ -21,16 +24,18 @@ mod tests;
 /// All bans, all moderators of rooms, and all settings that rooms have changed.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    deployment: Arc<CurrentRules>,
     state: RwLock<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// The rules of rooms that have changed nothing.
+    deployment: Arc<CurrentRules>,
     rooms: HashMap<PresenterIdx, Room, RandomState>,
     /// In the order of lists: by room, then by user.
     bans: BTreeMap<(Option<PresenterIdx>, UserIdx), LatestBan>,
     moderators: Moderators,
+    pins: Pins,
 }
 
 #[derive(Debug)]
@@ -59,25 +64,40 @@ pub(crate) struct ActiveBan {
 
 impl Rules {
     pub(crate) fn new(deployment: Settings) -> Rules {
-        Rules { deployment: Arc::new(CurrentRules::new(deployment)), state: RwLock::default() }
+        let state = State {
+            deployment: Arc::new(CurrentRules::new(deployment)),
+            rooms: HashMap::default(),
+            bans: BTreeMap::new(),
+            moderators: Moderators::default(),
+            pins: Pins::default(),
+        };
+        Rules { state: RwLock::new(state) }
+    }
+
+    /// From now on, rooms have these settings where they have set nothing themselves.
+    pub(crate) fn set_deployment(&self, settings: Settings) {
+        let mut state = self.state.write();
+        state.deployment = Arc::new(CurrentRules::new(settings));
+        // Computed anew when they are asked for.
+        state.rooms.values_mut().for_each(|room| room.until = Some(Timestamp::MIN));
     }
 
     /// Applies a saved decision, unless a later one about the same subject is known.
     pub(crate) fn load(&self, position: Position, event: &Event, now: Timestamp) {
-        self.decide(&mut self.state.write(), position, event, now);
+        Rules::decide(&mut self.state.write(), position, event, now);
     }
 
     /// Applies a decision of the log, unless a later one about the same subject is known. Returns the decisions to
-    /// save: a ban may end a moderator's role as well. Each contains everything that holds for its subject, so that
+    /// save: a ban may end a moderator's role as well, and a deletion may unpin a message. Each contains everything that holds for its subject, so that
     /// earlier decisions are not needed.
     pub(crate) fn apply(&self, position: Position, event: &Event, now: Timestamp) -> Vec<(Subject, Event)> {
         let mut state = self.state.write();
-        let decided = self.decide(&mut state, position, event, now);
-        decided.into_iter().chain(state.end_role(position, event)).collect()
+        let decided = Rules::decide(&mut state, position, event, now);
+        decided.into_iter().chain(state.end_role(position, event)).chain(state.unpin(position, event)).collect()
     }
 
     /// Applies a decision to its own subject. Returns the decision to save.
-    fn decide(&self, state: &mut State, position: Position, event: &Event, now: Timestamp) -> Option<(Subject, Event)> {
+    fn decide(state: &mut State, position: Position, event: &Event, now: Timestamp) -> Option<(Subject, Event)> {
         let subject = Subject::of(event)?;
         match (subject, &event.body) {
             (Subject::Ban(presenter, user), body) => {
@@ -90,6 +110,9 @@ impl Rules {
             }
             (Subject::Moderator(presenter, _), body) => {
                 state.moderators.apply(position, presenter, body).then(|| (subject, event.clone()))
+            }
+            (Subject::Pin(presenter), body) => {
+                state.pins.apply(position, presenter, body).then(|| (subject, event.clone()))
             }
             (Subject::Settings(presenter), Body::RoomUpdated(updated)) => {
                 let known = state.rooms.get(&presenter);
@@ -104,7 +127,8 @@ impl Rules {
                 own.change(&updated.changed, decided);
                 let (settings, until) = own.to_event();
                 let whole = chat::RoomUpdated { settings, until, changed: Vec::new(), ..updated.clone() };
-                state.rooms.insert(presenter, Room::new(own, position, &self.deployment.settings, now));
+                let room = Room::new(own, position, &state.deployment.settings, now);
+                state.rooms.insert(presenter, room);
                 Some((subject, Event { body: Body::RoomUpdated(whole), ..event.clone() }))
             }
             (Subject::Settings(_), _) => None,
@@ -175,6 +199,11 @@ impl Rules {
         self.state.read().moderators.of_room(presenter, after).take(first).collect()
     }
 
+    /// The room's pinned message, and the position of the decision that pinned it.
+    pub(crate) fn pinned(&self, presenter: PresenterIdx) -> Option<(EventId, Position)> {
+        self.state.read().pins.pinned(presenter)
+    }
+
     /// The number of bans in force from exactly that room, or from every room, up to `most`.
     pub(crate) fn count_bans(&self, presenter: Option<PresenterIdx>, most: usize, now: Timestamp) -> usize {
         let state = self.state.read();
@@ -186,13 +215,13 @@ impl Rules {
     pub(crate) fn current(&self, presenter: PresenterIdx, now: Timestamp) -> Arc<CurrentRules> {
         let state = self.state.read();
         match state.rooms.get(&presenter) {
-            None => return self.deployment.clone(),
+            None => return state.deployment.clone(),
             Some(room) if !room.has_ended(now) => return room.current.clone(),
             Some(_) => drop(state),
         }
-        let mut state = self.state.write();
-        let Some(room) = state.rooms.get_mut(&presenter) else { return self.deployment.clone() };
-        room.renew(&self.deployment.settings, now);
+        let State { deployment, rooms, .. } = &mut *self.state.write();
+        let Some(room) = rooms.get_mut(&presenter) else { return deployment.clone() };
+        room.renew(&deployment.settings, now);
         room.current.clone()
     }
 
@@ -208,16 +237,18 @@ impl Rules {
         let known = match subject {
             Subject::Ban(presenter, user) => state.bans.get(&(presenter, user)).map(|latest| latest.position),
             Subject::Moderator(presenter, user) => state.moderators.known(presenter, user),
+            Subject::Pin(presenter) => state.pins.known(presenter),
             Subject::Settings(presenter) => state.rooms.get(&presenter).map(|room| room.position),
         };
         known >= Some(position)
     }
 
-    /// Forgets bans, roles and settings that have ended. Only for when no older decision can arrive any more.
+    /// Forgets bans, roles, pins and settings that have ended. Only for when no older decision can arrive any more.
     pub(crate) fn tidy(&self, now: Timestamp) {
         let mut state = self.state.write();
         state.bans.retain(|_, latest| latest.holds(now));
         state.moderators.tidy();
+        state.pins.tidy();
         state.rooms.retain(|_, room| !room.own.is_empty(now));
     }
 }
@@ -237,6 +268,25 @@ impl State {
         let UserBanned { user, by, reason, .. } = banned.clone();
         let removed = Body::ModeratorRemoved(ModeratorRemoved { user, by, reason });
         Some((Subject::Moderator(presenter, user), Event { body: removed, ..event.clone() }))
+    }
+}
+
+impl State {
+    /// Unpins the message that the event deletes. Returns the unpinning as a decision, so that it is saved in place of the
+    /// pin.
+    fn unpin(&mut self, position: Position, event: &Event) -> Option<(Subject, Event)> {
+        let presenter = event.presenter?;
+        let by = match &event.body {
+            Body::MessageDeleted(deleted) => &deleted.by,
+            Body::RoomCleared(cleared) => &cleared.by,
+            _ => return None,
+        };
+        let (target, _) = self.pins.pinned(presenter)?;
+        if !self.pins.apply(position, presenter, &event.body) {
+            return None;
+        }
+        let unpinned = Body::MessageUnpinned(MessageUnpinned { target, by: by.clone() });
+        Some((Subject::Pin(presenter), Event { body: unpinned, ..event.clone() }))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::memory::idempotency::Earlier;
 use crate::outbound::room_server::{Liveness, Unreachable};
 use crate::posting::event_id;
 use crate::posting::event_id::{AssignedId, Assignment};
+use crate::posting::extras::Extras;
 use crate::posting::limits::{Ask, Quota};
 use crate::posting::review::{Fallback, Question, UNAVAILABLE_FLAG, Verdict};
 use crate::posting::text::Text;
@@ -29,6 +30,8 @@ pub(crate) struct Post {
     pub(crate) sender: Arc<Sender>,
     pub(crate) presenter: PresenterIdx,
     pub(crate) text: Text,
+    /// Boxed, because few posts have them, and a post is moved several times.
+    pub(crate) extras: Option<Box<Extras>>,
     pub(crate) key: Option<IdempotencyKey>,
 }
 
@@ -59,14 +62,19 @@ pub(crate) struct Accepted {
 impl Ingest {
     /// Err: the message is not in the log, except for an append of unknown outcome.
     pub(crate) async fn accept(&self, post: Post) -> Result<Accepted, Refusal> {
-        let Post { sender, presenter, text, key } = post;
+        let Post { sender, presenter, text, extras, key } = post;
         let _admitted = self.admission.enter()?;
-        let request = event_id::request(Some(presenter), &sender, key.as_ref(), text.as_str());
+        let request = match &extras {
+            None => event_id::request(Some(presenter), &sender, key.as_ref(), text.as_str()),
+            Some(extras) => {
+                event_id::request(Some(presenter), &sender, key.as_ref(), &extras.as_request(text.as_str()))
+            }
+        };
         let (id, stored, quota) = match self.assign_id(Some(presenter), request).await? {
             // A retry gets the answer of the first try, whatever has been decided since.
             Assignment::Earlier(Earlier { id, position, is_held, .. }) => (id, Stored { position, is_held }, None),
             Assignment::New(assigned) => {
-                let (stored, quota) = self.append_message(&sender, presenter, text, &assigned).await?;
+                let (stored, quota) = self.append_message(&sender, presenter, (text, extras), &assigned).await?;
                 (assigned.id, stored, quota)
             }
         };
@@ -83,7 +91,7 @@ impl Ingest {
         &self,
         sender: &Sender,
         presenter: PresenterIdx,
-        text: Text,
+        (text, extras): (Text, Option<Box<Extras>>),
         assigned: &AssignedId,
     ) -> Result<(Stored, Option<Quota>), Refusal> {
         self.check_caught_up()?;
@@ -111,7 +119,8 @@ impl Ingest {
         let at = now();
         self.check_is_not_banned(presenter, sender, at)?;
 
-        let message = MessagePosted { user, text: text.into_string(), flags };
+        let (reply_to, attributes) = Extras::of(extras, sender);
+        let message = MessagePosted { user, text: text.into_string(), flags, reply_to, attributes };
         let body = if is_held { self.held(assigned.id, presenter, message)? } else { Body::MessagePosted(message) };
         let quota = reservation.quota;
         reservation.appending();
@@ -123,7 +132,7 @@ impl Ingest {
     /// The message, to wait for a moderator.
     fn held(&self, target: EventId, presenter: PresenterIdx, posted: MessagePosted) -> Result<Body, Refusal> {
         let now = self.log.now();
-        if self.replay.holds.is_full(presenter, now) {
+        if self.replay.holds.is_full(presenter, self.replay.limits.most_holds(), now) {
             return Err(Refusal::HoldQueueFull);
         }
         // Events have whole milliseconds.

@@ -16,6 +16,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx, Role, UserIdx};
+use parking_lot::RwLock;
 use runtime::ShardedLru;
 use serde::Deserialize;
 
@@ -31,7 +32,7 @@ pub(crate) use self::limited::{Limited, Quota, Spent};
 const MOST_APPENDING: usize = 100_000;
 
 /// The section `[ingest.limits]` of the configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
     /// The rate of the messages of the presenter, or of a moderator, in a room.
@@ -40,6 +41,8 @@ pub struct LimitsConfig {
     pub user_rate: Rate,
     /// The rate of the decisions of any user in all rooms together: `messages` counts decisions.
     pub decision_rate: Rate,
+    /// The rate of the reports of any user in all rooms together: `messages` counts reports.
+    pub report_rate: Rate,
     /// The rate of the reads of any user at this node: `messages` counts requests.
     pub read_rate: Rate,
     /// The active bans of a room.
@@ -92,18 +95,11 @@ pub(crate) struct Reservation<'a> {
 
 #[derive(Debug)]
 pub(crate) struct Limits {
-    moderator_rate: Rate,
-    user_rate: Rate,
-    decision_rate: Rate,
-    read_rate: Rate,
-    bans_in_room: usize,
-    bans_everywhere: usize,
-    moderators_in_room: usize,
-    holds_in_room: usize,
+    config: RwLock<LimitsConfig>,
     rates: Rates,
     slow_mode: SlowMode,
     unique_chat: UniqueChat,
-    /// Messages and decisions that this node counted and has not seen in the log yet.
+    /// Messages, decisions and reports that this node counted and has not seen in the log yet.
     appending: ShardedLru<EventId, ()>,
 }
 
@@ -114,6 +110,7 @@ impl LimitsConfig {
             ("moderator_rate", self.moderator_rate),
             ("user_rate", self.user_rate),
             ("decision_rate", self.decision_rate),
+            ("report_rate", self.report_rate),
             ("read_rate", self.read_rate),
         ];
         for (name, rate) in rates {
@@ -123,6 +120,13 @@ impl LimitsConfig {
         }
         Ok(())
     }
+
+    fn room_rate(&self, role: Role, settings: &Settings) -> Rate {
+        match role {
+            Role::Viewer => settings.message_rate,
+            Role::Presenter | Role::Moderator => self.moderator_rate,
+        }
+    }
 }
 
 impl Limits {
@@ -130,14 +134,7 @@ impl Limits {
     pub(crate) fn new(config: &LimitsConfig) -> Result<Limits, String> {
         config.check()?;
         Ok(Limits {
-            moderator_rate: config.moderator_rate,
-            user_rate: config.user_rate,
-            decision_rate: config.decision_rate,
-            read_rate: config.read_rate,
-            bans_in_room: config.bans_in_room,
-            bans_everywhere: config.bans_everywhere,
-            moderators_in_room: config.moderators_in_room,
-            holds_in_room: config.holds_in_room,
+            config: RwLock::new(*config),
             rates: Rates::new(),
             slow_mode: SlowMode::new(),
             unique_chat: UniqueChat::new(),
@@ -145,9 +142,15 @@ impl Limits {
         })
     }
 
+    /// From now on these. Users start with the full quota of a rate that changed.
+    pub(crate) fn set(&self, config: &LimitsConfig) {
+        *self.config.write() = *config;
+    }
+
     /// Charges a message to the limits. Err: the limit that refuses it.
     pub(crate) fn admit(&self, ask: &Ask<'_>, settings: &Settings) -> Result<Reservation<'_>, Limited> {
         let Ask { id, presenter, user, role, text } = *ask;
+        let config = *self.config.read();
         let (is_viewer, now) = (role == Role::Viewer, Instant::now());
 
         let pause = Duration::from_secs(settings.slow_mode_seconds.into());
@@ -157,8 +160,8 @@ impl Limits {
         };
         let limited = |Spent { retry_after, quota }| Limited::Rate { retry_after, quota };
         let in_room =
-            self.rates.spend(Policy::Room(presenter), user, self.room_rate(role, settings)).map_err(limited)?;
-        let in_all = self.rates.spend(Policy::User, user, self.user_rate).map_err(limited)?;
+            self.rates.spend(Policy::Room(presenter), user, config.room_rate(role, settings)).map_err(limited)?;
+        let in_all = self.rates.spend(Policy::User, user, config.user_rate).map_err(limited)?;
         let claim = match is_viewer && settings.unique_chat {
             true => self.unique_chat.claim(id, presenter, text, now)?,
             false => None,
@@ -174,8 +177,9 @@ impl Limits {
 
         // This node has already counted what it admitted itself.
         if self.appending.remove(id).is_none() {
-            self.rates.count(Policy::Room(presenter), user, self.room_rate(role, settings), age);
-            self.rates.count(Policy::User, user, self.user_rate, age);
+            let config = *self.config.read();
+            self.rates.count(Policy::Room(presenter), user, config.room_rate(role, settings), age);
+            self.rates.count(Policy::User, user, config.user_rate, age);
         }
         // These are idempotent, and an append of this node with unknown outcome is not recorded in them yet.
         if role == Role::Viewer && settings.slow_mode_seconds > 0 {
@@ -188,43 +192,51 @@ impl Limits {
 
     /// Charges a decision that is about to be appended.
     pub(crate) fn decide(&self, id: EventId, user: UserIdx) -> Result<Quota, Spent> {
-        let quota = self.rates.spend(Policy::Decisions, user, self.decision_rate)?;
+        let quota = self.rates.spend(Policy::Decisions, user, self.config.read().decision_rate)?;
+        self.appending.insert(id, ());
+        Ok(quota)
+    }
+
+    /// Charges a report that is about to be appended.
+    pub(crate) fn report(&self, id: EventId, user: UserIdx) -> Result<Quota, Spent> {
+        let quota = self.rates.spend(Policy::Reports, user, self.config.read().report_rate)?;
         self.appending.insert(id, ());
         Ok(quota)
     }
 
     /// Charges a read. Only this node counts it: it is not in the log.
     pub(crate) fn read(&self, user: UserIdx) -> Result<(), Spent> {
-        self.rates.spend(Policy::Reads, user, self.read_rate).map(drop)
+        self.rates.spend(Policy::Reads, user, self.config.read().read_rate).map(drop)
     }
 
     /// Counts a decision of the log, from any node. `age` is how long ago it was stored.
     pub(crate) fn observe_decision(&self, id: EventId, user: UserIdx, age: Duration) {
         if self.appending.remove(id).is_none() {
-            self.rates.count(Policy::Decisions, user, self.decision_rate, age);
+            self.rates.count(Policy::Decisions, user, self.config.read().decision_rate, age);
+        }
+    }
+
+    /// Counts a report of the log, from any node. `age` is how long ago it was stored.
+    pub(crate) fn observe_report(&self, id: EventId, user: UserIdx, age: Duration) {
+        if self.appending.remove(id).is_none() {
+            self.rates.count(Policy::Reports, user, self.config.read().report_rate, age);
         }
     }
 
     /// The maximum number of bans in a room, or in every room if `presenter` is none.
     pub(crate) fn most_bans(&self, presenter: Option<PresenterIdx>) -> usize {
-        if presenter.is_some() { self.bans_in_room } else { self.bans_everywhere }
+        let config = self.config.read();
+        if presenter.is_some() { config.bans_in_room } else { config.bans_everywhere }
     }
 
     /// The maximum number of moderators of a room.
     pub(crate) fn most_moderators(&self) -> usize {
-        self.moderators_in_room
+        self.config.read().moderators_in_room
     }
 
     /// The maximum number of held messages of a room.
     pub(crate) fn most_holds(&self) -> usize {
-        self.holds_in_room
-    }
-
-    fn room_rate(&self, role: Role, settings: &Settings) -> Rate {
-        match role {
-            Role::Viewer => settings.message_rate,
-            Role::Presenter | Role::Moderator => self.moderator_rate,
-        }
+        self.config.read().holds_in_room
     }
 }
 

@@ -100,9 +100,11 @@ fn harmful(bytes: &[u8]) -> impl Iterator<Item = usize> {
 }
 
 /// Whether a forbidden character may begin with this byte in UTF-8. No other byte of a character is one of these.
+/// Without a branch: the compiler then tests a block of bytes at once.
 #[inline]
 fn is_harmful(byte: u8) -> bool {
-    !matches!(byte, b' '..=b'~' | 0x80..=0xBF | 0xC3..=0xE1 | 0xE3..=0xEE)
+    let is_within = |first: u8, last: u8| byte.wrapping_sub(first) <= last - first;
+    !(is_within(b' ', b'~') | is_within(0x80, 0xBF) | is_within(0xC3, 0xE1) | is_within(0xE3, 0xEE))
 }
 
 /// Whether the character is visible by itself.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use chat::settings::WordPolicy;
+use parking_lot::RwLock;
 use serde::Deserialize;
 use words::{Filter, List, Match};
 
@@ -23,7 +24,7 @@ pub struct WordsConfig {
 /// The compiled lists of the deployment.
 #[derive(Debug)]
 pub(crate) struct WordFilter {
-    deployment: Filter,
+    deployment: RwLock<Filter>,
 }
 
 /// What the word filter makes of a message that it does not reject.
@@ -56,7 +57,14 @@ impl WordsConfig {
 impl WordFilter {
     /// Err: which list file is invalid, and where.
     pub(crate) fn new(config: &WordsConfig) -> Result<WordFilter, String> {
-        Ok(WordFilter { deployment: Filter::new(&config.read()?) })
+        Ok(WordFilter { deployment: RwLock::new(Filter::new(&config.read()?)) })
+    }
+
+    /// Reads and compiles the lists anew. It takes a part of a second. Err: as in `new`, and the old lists stay.
+    pub(crate) fn reload(&self, config: &WordsConfig) -> Result<(), String> {
+        let filter = Filter::new(&config.read()?);
+        *self.deployment.write() = filter;
+        Ok(())
     }
 
     /// Applies the room's policy.
@@ -65,7 +73,7 @@ impl WordFilter {
         if policy == WordPolicy::Off {
             return Ok(Judged { text, flags: Vec::new(), is_held: false });
         }
-        let mut found = self.deployment.find(text.as_str());
+        let mut found = self.deployment.read().find(text.as_str());
         if let Some(words) = &current.words {
             found.extend(words.find(text.as_str()));
             found.sort_by_key(|found| found.range.start);

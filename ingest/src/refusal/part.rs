@@ -40,13 +40,21 @@ pub(crate) enum Part {
     NewModerator,
     /// The moderator in question.
     Appointment,
+    /// The report: its category, and the rate of reports.
+    Report,
     /// The rate of decisions.
     Decision,
     /// The rate of reads.
     Read,
     Settings,
-    /// The post: the message's text, its room, its sender.
+    /// The text of a message or a notice.
+    Text,
+    /// The post: the room's rules for the message, its room, its sender.
     Posting,
+    /// The pinned message.
+    Pin,
+    /// What a post says beside its text.
+    Extras,
     /// The earlier request that a lookup is about.
     Lookup,
     /// The append to the log.

@@ -332,6 +332,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
 
     async fn say_caught_up(&mut self, sequence: u64) -> Result<(), Trouble> {
         if !self.caught_up {
+            self.status.hear();
             self.sink.send((self.map)(Ok(Item::CaughtUp(sequence)))).await.map_err(|_| Trouble::Unwanted)?;
             self.caught_up = true;
         }
@@ -350,7 +351,8 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             (None, ReadFrom::Oldest | ReadFrom::LastPerSubject) => false,
         };
         if !self.memory.see(sequence, stored) {
-            return Err(self.lost(other_message(sequence)).await);
+            // Boxed, because it never happens, and the future of every message would have room for it.
+            return Err(Box::pin(self.lost(other_message(sequence))).await);
         }
         if early {
             return Ok(());

@@ -40,6 +40,8 @@ pub enum Subject {
     Ban(Option<PresenterIdx>, UserIdx),
     /// Whether a user is a moderator of that room.
     Moderator(PresenterIdx, UserIdx),
+    /// A room's pinned message.
+    Pin(PresenterIdx),
 }
 
 /// The bucket of decisions in force. Cheap to clone.
@@ -75,6 +77,7 @@ impl Subject {
             Body::UserUnbanned(unbanned) => Some(Subject::Ban(event.presenter, unbanned.user)),
             Body::ModeratorAdded(added) => event.presenter.map(|room| Subject::Moderator(room, added.user)),
             Body::ModeratorRemoved(removed) => event.presenter.map(|room| Subject::Moderator(room, removed.user)),
+            Body::MessagePinned(_) | Body::MessageUnpinned(_) => event.presenter.map(Subject::Pin),
             _ => None,
         }
     }
@@ -85,6 +88,7 @@ impl Subject {
             Subject::Ban(Some(presenter), user) => format!("ban.{presenter}.{user}"),
             Subject::Ban(None, user) => format!("ban.all.{user}"),
             Subject::Moderator(presenter, user) => format!("moderator.{presenter}.{user}"),
+            Subject::Pin(presenter) => format!("pin.{presenter}"),
         }
     }
 }

@@ -142,6 +142,13 @@ impl Presence {
         claims.filter(|claim| claim.node == *node).cloned().collect()
     }
 
+    /// Every claim that holds its room, and whether its node's lease is alive.
+    pub fn all_claims(&self) -> Vec<(Claim, bool)> {
+        let state = self.state.lock();
+        let is_alive = |held: &Held| state.session(held.claim.presenter, self.context.lease).is_some();
+        state.sessions.values().map(|held| (held.claim.clone(), is_alive(held))).collect()
+    }
+
     /// The newest record of the room's key, as far as this process has heard. There may be a newer one.
     pub(crate) fn newest(&self, presenter: PresenterIdx) -> Newest {
         let state = self.state.lock();

@@ -15,7 +15,7 @@ fn is_untold(ruling: &Ruling) -> bool {
 }
 
 /// Whether the node may leave the reason out: the decision is about every room or about a user who may be erased, or it
-/// deletes a message that has left the window, whose author the node no longer knows.
+/// deletes or restores a message that has left the window, whose author the node no longer knows.
 fn may_be_untold(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
     let is_erased = |user: i64| {
         let mut erasures = view.erasures.values();
@@ -23,12 +23,17 @@ fn may_be_untold(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
     };
     decision.request.room.is_none()
         || match decision.decided {
-            Decided::Delete { target } => view.logged.get(target).is_none_or(|(_, place)| {
-                let stored = view.copies.get(&place.position).map(|copied| view.since_the_beginning(copied.stored));
-                let age = stored.map(|stored| view.at(ruling.line).saturating_sub(stored));
-                age.is_none_or(|age| age >= view.left_the_window()) || place.user.is_some_and(is_erased)
-            }),
-            Decided::Ban { user } | Decided::Unban { user } => is_erased(*user),
+            Decided::Delete { target } | Decided::Restore { target } => {
+                view.logged.get(target).is_none_or(|(_, place)| {
+                    let stored = view.copies.get(&place.position).map(|copied| view.since_the_beginning(copied.stored));
+                    let age = stored.map(|stored| view.at(ruling.line).saturating_sub(stored));
+                    age.is_none_or(|age| age >= view.left_the_window()) || place.user.is_some_and(is_erased)
+                })
+            }
+            Decided::Ban { user, .. }
+            | Decided::Unban { user }
+            | Decided::Appoint { user }
+            | Decided::Dismiss { user } => is_erased(*user),
             Decided::Clear | Decided::Configure { .. } => false,
         }
 }
@@ -39,8 +44,14 @@ fn is_the_same(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
     let has_reason = ruling.reason == asked.3 || is_untold(ruling) && may_be_untold(view, decision, ruling);
     let is_of_that_kind = ruling.kind == decision.decided.kind() && has_reason;
     match ruling.source {
-        Source::Socket => is_of_that_kind && (asked.0.is_none() || ruling.room == asked.0),
-        _ => is_of_that_kind && (ruling.room, ruling.user, ruling.target, ruling.reason) == asked,
+        Source::Socket => {
+            let is_about_it = ruling.target.is_none() || ruling.target == asked.2;
+            is_of_that_kind && is_about_it && (asked.0.is_none() || ruling.room == asked.0)
+        }
+        _ => {
+            let purges = ruling.source != Source::Log || ruling.purge_seconds == decision.decided.purge_seconds();
+            is_of_that_kind && purges && (ruling.room, ruling.user, ruling.target, ruling.reason) == asked
+        }
     }
 }
 

@@ -24,9 +24,9 @@ fn erased<'b, 'a>(view: &'b View<'a>) -> HashMap<EventId, (&'b Post<'a>, &'b Era
 pub(super) fn erased_is_gone(view: &View, findings: &mut Findings) {
     let erased = erased(view);
     erased.values().for_each(|_| findings.look());
-    for session in &view.sessions {
-        for frame in session.frames.iter().filter(|frame| frame.text.is_some()) {
-            let Some((_, erasure, _)) = erased.get(&frame.id) else { continue };
+    for session in view.all_sessions() {
+        for frame in &session.frames {
+            let Some((_, erasure, _)) = frame.shows().and_then(|shown| erased.get(&shown)) else { continue };
             // The end of an erasure in the background is unknown.
             let Some(done) = erasure.done else { continue };
             let (from, shown) = (view.at(done), view.at(frame.line));

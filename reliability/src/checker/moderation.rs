@@ -1,9 +1,11 @@
-//! Moderation decisions hold: deleted messages are not shown, and no other message is removed.
+//! Moderation decisions hold: deleted messages are not shown, restored ones are, and no other message is removed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use chat::EventId;
 
 use super::Findings;
-use super::view::{Decision, Place, SETTLE_US, View};
+use super::view::{Change, Decision, Place, SETTLE_US, Session, View};
 use crate::history::Decided;
 
 /// How long after the confirmation a message may still be in transit to a presenter: it was written to the socket
@@ -27,103 +29,102 @@ fn lags(view: &View, decided: u64, at: u64) -> bool {
         || view.faulty(decided, at, READ_AGAIN_US, |fault| fault.kind.starts_with("archiver ended by itself"))
 }
 
-/// A deleted message.
-struct Taken {
-    /// The line of the earliest confirmation.
-    confirmed: usize,
-    /// No replay may show the message after this time.
-    replayed_until: u64,
-}
-
-/// Every confirmed decision that deletes messages, by room.
-fn takings<'a, 'b>(view: &'b View<'a>) -> HashMap<i64, Vec<(&'b Decision<'a>, usize)>> {
-    let mut rooms: HashMap<i64, Vec<_>> = HashMap::new();
-    for decision in view.decisions.values() {
-        if let (Some((confirmed, id, _)), Some(room)) = (decision.request.accepted(), decision.request.room)
-            // A decision that a disk lost deletes nothing.
-            && !view.lost.contains_key(&id)
-            && matches!(decision.decided, Decided::Delete { .. } | Decided::Clear)
-        {
-            rooms.entry(room).or_default().push((decision, confirmed));
-        }
-    }
-    rooms
-}
-
-/// Every deleted message.
-fn taken_away(view: &View) -> HashMap<chat::EventId, Taken> {
-    let mut taken: HashMap<chat::EventId, Taken> = HashMap::new();
-    for (number, takings) in takings(view) {
-        let Some(room) = view.rooms.get(&number) else { continue };
-        let by_id: HashMap<_, &Place> =
-            room.log.iter().filter(|place| place.is_message).map(|place| (place.id, place)).collect();
-        for (decision, confirmed) in takings {
-            let (places, within): (Vec<&Place>, u64) = match decision.decided {
-                Decided::Delete { target } => (by_id.get(target).copied().into_iter().collect(), ON_ITS_WAY_US),
-                _ => {
-                    let places = by_id.values().copied().filter(|place| view.takes_away(decision, number, place));
-                    (places.collect(), CLEARED_WITHIN_US)
-                }
-            };
-            let replayed_until = view.at(confirmed) + within;
-            for place in places {
-                let earliest = taken.entry(place.id).or_insert(Taken { confirmed, replayed_until });
-                earliest.confirmed = earliest.confirmed.min(confirmed);
-                earliest.replayed_until = earliest.replayed_until.min(replayed_until);
-            }
-        }
-    }
-    taken
+/// A message whose text was shown although a deletion must have hidden it: the deletion and its confirmation, and the
+/// time since then in milliseconds. A node that is cut off may show deleted messages. It catches up before the fault is
+/// over.
+pub(super) fn shown_although_hidden<'b>(
+    view: &'b View,
+    session: &Session,
+    frame: &Place,
+) -> Option<(EventId, &'b Change, usize, u64)> {
+    let message = frame.shows()?;
+    let (change, confirmed) = view.hidden_by(message, frame.line, |_| ON_ITS_WAY_US)?;
+    let shown = view.at(frame.line);
+    let is_excused = view.disturbed(&["nats", session.node], shown, shown, SETTLE_US);
+    (!is_excused).then_some((message, change, confirmed, (shown - view.at(confirmed)) / 1_000))
 }
 
 pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
-    let taken = taken_away(view);
-    taken.values().for_each(|_| findings.look());
+    let deleted = view.changed().filter(|(_, changes)| changes.iter().any(|it| !it.restores && it.confirmed.is_some()));
+    deleted.for_each(|_| findings.look());
     for session in &view.sessions {
-        for frame in session.frames.iter().filter(|frame| frame.text.is_some()) {
-            let Some(Taken { confirmed, .. }) = taken.get(&frame.id) else { continue };
-            let (decided, shown) = (view.at(*confirmed), view.at(frame.line));
-            let late = shown > decided + ON_ITS_WAY_US;
-            // A node that is cut off may show deleted messages. It catches up before the fault is over.
-            if late && !view.disturbed(&["nats", session.node], shown, shown, SETTLE_US) {
-                let sentence = format!(
-                    "room {}: {} was deleted and still shown {} ms later on {}",
-                    session.room,
-                    frame.id,
-                    (shown - decided) / 1_000,
-                    session.node
-                );
-                findings.broken(sentence, [*confirmed, session.welcome, frame.line]);
+        for frame in &session.frames {
+            if let Some((message, _, confirmed, late)) = shown_although_hidden(view, session, frame) {
+                let (room, node) = (session.room, session.node);
+                let sentence = format!("room {room}: {message} was deleted and still shown {late} ms later on {node}");
+                findings.broken(sentence, [confirmed, session.welcome, frame.line]);
             }
         }
     }
     for followed in view.followed.values() {
         for place in &followed.shown {
-            let Some(Taken { confirmed, replayed_until }) = taken.get(&place.id) else { continue };
-            let (decided, at) = (view.at(*confirmed), view.at(place.line));
-            if at > *replayed_until && !lags(view, decided, at) {
+            let within = |change: &Change| if change.clears { CLEARED_WITHIN_US } else { ON_ITS_WAY_US };
+            let Some((_, confirmed)) = view.hidden_by(place.id, place.line, within) else { continue };
+            let (decided, at) = (view.at(confirmed), view.at(place.line));
+            if !lags(view, decided, at) {
                 let sentence = format!(
                     "room {}: {} was deleted and still shown {} ms later to a reader that followed the replay",
                     followed.room,
                     place.id,
                     (at - decided) / 1_000
                 );
-                findings.broken(sentence, [*confirmed, place.line]);
+                findings.broken(sentence, [confirmed, place.line]);
             }
         }
     }
     for room in view.rooms.values() {
-        for place in &room.archive {
-            if let Some(Taken { confirmed, .. }) = taken.get(&place.id)
-                && place.deleted.is_none()
-            {
+        for place in room.archive.iter().filter(|place| place.deleted.is_none()) {
+            if let Some(change) = view.deletion(place.id) {
                 let sentence = format!("{} was deleted, but not in the archive", place.id);
-                findings.broken(sentence, [*confirmed, place.line]);
+                findings.broken(sentence, [change.line, place.line]);
             }
         }
         for (at, place) in room.replays() {
-            if let Some(Taken { confirmed, .. }) = taken.get(&place.id) {
-                findings.broken(format!("{} was deleted and is {at}", place.id), [*confirmed, place.line]);
+            if let Some(change) = view.deletion(place.id) {
+                findings.broken(format!("{} was deleted and is {at}", place.id), [change.line, place.line]);
+            }
+        }
+    }
+}
+
+/// Whether the log has every decision about the message, as far as the archive tells. A decision that a disk lost may
+/// have been archived before.
+fn is_whole(view: &View, place: &Place) -> bool {
+    !view.is_perhaps_restored(place.id) && place.deleted.is_none_or(|decision| view.logged.contains_key(&decision))
+}
+
+/// The archive, and a presenter who reads the room at the end, have each message in the state in which the last of its
+/// decisions in the log left it.
+pub(super) fn deletions_have_the_logs_order(view: &View, findings: &mut Findings) {
+    for room in view.rooms.values() {
+        for place in room.archive.iter().filter(|place| is_whole(view, place)) {
+            let Some(last) = view.changes(place.id).last() else { continue };
+            findings.look();
+            let deletion = view.deletion(place.id);
+            match (deletion, place.deleted) {
+                (None, Some(_)) => {
+                    let sentence = format!("{} was restored, and is deleted in the archive", place.id);
+                    findings.broken(sentence, [last.line, place.line]);
+                }
+                (Some(first), Some(by)) if first.decision != by => {
+                    let sentence =
+                        format!("{} is deleted by {by} in the archive, and by {} in the log", place.id, first.decision);
+                    findings.broken(sentence, [first.line, place.line]);
+                }
+                // A missing mark is `deleted_is_not_shown`'s concern.
+                _ => {}
+            }
+        }
+    }
+    for session in view.sessions.iter().filter(|session| session.fresh) {
+        let is_withheld =
+            |frame: &&Place| frame.is_message && frame.text.is_none() && !view.is_perhaps_restored(frame.id);
+        for frame in session.frames.iter().filter(is_withheld) {
+            let Some(last) = view.changes(frame.id).last() else { continue };
+            findings.look();
+            if view.deletion(frame.id).is_none() {
+                let sentence = format!("{} was restored, and shown without its text on {}", frame.id, session.node);
+                findings.broken(sentence, [last.line, session.welcome, frame.line]);
             }
         }
     }
@@ -133,26 +134,44 @@ pub(super) fn nothing_is_deleted_unasked(view: &View, findings: &mut Findings) {
     for (number, room) in &view.rooms {
         let is_about = |decision: &&Decision| !decision.request.is_refused() && decision.request.room == Some(*number);
         let decisions: Vec<&Decision> = view.decisions.values().filter(is_about).collect();
-        let targets: std::collections::HashSet<chat::EventId> = decisions
+        let targets: HashSet<EventId> = decisions
             .iter()
             .filter_map(|decision| match decision.decided {
                 Decided::Delete { target } => Some(*target),
                 _ => None,
             })
             .collect();
-        let clears: Vec<&&Decision> =
-            decisions.iter().filter(|decision| matches!(decision.decided, Decided::Clear)).collect();
+        // Those about many messages.
+        let is_wide =
+            |decided: &Decided| matches!(decided, Decided::Clear | Decided::Ban { purge_seconds: Some(_), .. });
+        let wide: Vec<&&Decision> = decisions.iter().filter(|decision| is_wide(decision.decided)).collect();
         let replayed: HashMap<_, usize> = room.replay.iter().map(|place| (place.id, place.line)).collect();
         for place in &room.archive {
             findings.look();
             let may_be =
-                targets.contains(&place.id) || clears.iter().any(|clear| view.takes_away(clear, *number, place));
-            if place.deleted.is_some() && !may_be {
+                || targets.contains(&place.id) || wide.iter().any(|wide| view.takes_away(wide, *number, place));
+            if place.deleted.is_some() && !may_be() {
                 findings.broken(format!("{} is deleted without a decision", place.id), [place.line]);
             }
             let replays = view.readings.contains(&crate::history::Reading::Replay);
             if replays && place.deleted.is_none() && !replayed.contains_key(&place.id) {
                 findings.broken(format!("{} is not deleted and is missing from the replay", place.id), [place.line]);
+            }
+        }
+        let shown = view.all_sessions().filter(|session| session.room == *number);
+        for (session, frame) in shown.flat_map(|session| session.frames.iter().map(move |frame| (session, frame))) {
+            if !frame.is_message || frame.text.is_some() || view.is_lost(frame.id) {
+                continue;
+            }
+            findings.look();
+            // The decisions of the log first: nearly every one is among them.
+            let has_deleted = |change: &Change| !change.restores && change.requested < frame.line;
+            let deletes = |decision: &&Decision| {
+                decision.request.invoked < frame.line && view.takes_away(decision, *number, frame)
+            };
+            if !view.changes(frame.id).iter().any(has_deleted) && !decisions.iter().any(deletes) {
+                let sentence = format!("{} was shown without its text, and nothing had deleted it", frame.id);
+                findings.broken(sentence, [session.welcome, frame.line]);
             }
         }
     }

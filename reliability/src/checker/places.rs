@@ -65,7 +65,10 @@ fn everywhere<'a>(view: &'a View<'a>) -> impl Iterator<Item = (&'static str, i64
         .sessions
         .iter()
         .flat_map(|session| session.frames.iter().map(|place| ("on a presenter's socket", session.room, place)));
-    log.chain(stored).chain(shown).filter(|(_, _, place)| place.is_message)
+    let sessions = view.readers.iter().map(|reader| &reader.session);
+    let read =
+        sessions.flat_map(|session| session.frames.iter().map(|place| ("given to a reader", session.room, place)));
+    log.chain(stored).chain(shown).chain(read).filter(|(_, _, place)| place.is_message)
 }
 
 pub(super) fn nothing_is_invented(view: &View, findings: &mut Findings) {
@@ -155,7 +158,7 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
         let replayed = room.replays().map(|(_, place)| place);
         room.archive.iter().chain(replayed)
     });
-    for place in stored.chain(view.sessions.iter().flat_map(|session| &session.frames)) {
+    for place in stored.chain(view.all_sessions().flat_map(|session| &session.frames)) {
         check(place.id, place.position, place.line);
     }
 }

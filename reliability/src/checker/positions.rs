@@ -15,7 +15,7 @@ fn sessions<'a>(view: &'a View<'a>) -> impl Iterator<Item = &'a Session<'a>> {
 
 /// Whether the first position is before the other one in the same log. The log has one epoch, unless it lost its end or
 /// seemed to.
-fn is_behind(view: &View, one: Position, other: Position) -> bool {
+pub(super) fn is_behind(view: &View, one: Position, other: Position) -> bool {
     let continues = || view.stream(one).is_some_and(|stream| stream.epochs.contains(&other.epoch));
     (one.epoch == other.epoch || !view.lost.is_empty() || continues()) && one < other
 }

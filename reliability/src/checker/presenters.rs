@@ -7,7 +7,7 @@ use chat::{EventId, Position};
 
 use super::Findings;
 use super::view::{Place, SETTLE_US, Session, View};
-use crate::history::Dialect;
+use crate::history::{Dialect, ReaderView};
 
 /// A range of a room's log: after the first position, up to the second. None: from the beginning, to the end.
 type Stretch = (Option<Position>, Option<Position>);
@@ -19,32 +19,38 @@ fn is_in(position: Position, stretch: &Stretch) -> bool {
 pub(super) fn presenters_miss_nothing(view: &View, findings: &mut Findings) {
     let mut rooms: BTreeMap<i64, Vec<&Session>> = BTreeMap::new();
     for session in view.sessions.iter().filter(|session| session.dialect == Dialect::V1) {
-        within(view, session, findings);
+        within(view, session, "session", |_| true, findings);
         if !session.fresh {
             rooms.entry(session.room).or_default().push(session);
         }
     }
     for (number, sessions) in rooms {
-        between(view, number, &sessions, findings);
+        between(view, number, &sessions, "the presenter", |_| true, findings);
     }
     // The presenter at the end of the run receives everything outside reported gaps.
     for session in view.sessions.iter().filter(|session| session.fresh) {
-        between(view, session.room, &[session], findings);
+        between(view, session.room, &[session], "the presenter", |_| true, findings);
     }
 }
 
-/// Within a session nothing is skipped.
-fn within(view: &View, session: &Session, findings: &mut Findings) {
+/// Within a session nothing is skipped of what its client is to see.
+pub(super) fn within(
+    view: &View,
+    session: &Session,
+    what: &str,
+    is_seen: impl Fn(&Place) -> bool,
+    findings: &mut Findings,
+) {
     let Some(room) = view.rooms.get(&session.room) else { return };
     let Some(last) = session.reached() else { return };
     let stretch = (session.position, Some(last));
     let came: HashMap<_, usize> = session.frames.iter().map(|frame| (frame.id, frame.line)).collect();
-    let is_owed = |place: &&Place| !view.may_be_an_erased_one(place);
+    let is_owed = |place: &&Place| is_seen(place) && !view.may_be_an_erased_one(place);
     for place in room.log.iter().filter(|place| is_in(place.position, &stretch)).filter(is_owed) {
         findings.look();
         if !came.contains_key(&place.id) {
             let sentence = format!(
-                "room {}: session {} on {} skipped {} and went on",
+                "room {}: {what} {} on {} skipped {} and went on",
                 session.room, session.number, session.node, place.id
             );
             let frames = session.frames.iter().map(|frame| (frame.line, Some(frame.position)));
@@ -56,7 +62,14 @@ fn within(view: &View, session: &Session, findings: &mut Findings) {
 }
 
 /// Events that one session did not deliver are delivered by the next, from the first welcome to the end of the log.
-fn between(view: &View, number: i64, sessions: &[&Session], findings: &mut Findings) {
+pub(super) fn between(
+    view: &View,
+    number: i64,
+    sessions: &[&Session],
+    who: &str,
+    is_seen: impl Fn(&Place) -> bool,
+    findings: &mut Findings,
+) {
     let Some(room) = view.rooms.get(&number) else { return };
     let mut covered: Vec<Stretch> = Vec::new();
     for session in sessions {
@@ -67,10 +80,11 @@ fn between(view: &View, number: i64, sessions: &[&Session], findings: &mut Findi
         }
     }
     let first = sessions.first().and_then(|session| if session.recovered { session.position } else { session.asked });
-    for place in room.log.iter().filter(|place| first.is_none_or(|first| place.position > first)) {
+    let is_owed = |place: &&Place| is_seen(place) && first.is_none_or(|first| place.position > first);
+    for place in room.log.iter().filter(is_owed) {
         findings.look();
         if !covered.iter().any(|stretch| is_in(place.position, stretch)) && !view.may_be_an_erased_one(place) {
-            let sentence = format!("room {number}: {} never reached the presenter, and no gap was reported", place.id);
+            let sentence = format!("room {number}: {} never reached {who}, and no gap was reported", place.id);
             let before =
                 sessions.iter().flat_map(|session| &session.frames).filter(|frame| frame.position < place.position);
             let before = before.max_by_key(|frame| frame.position).map(|frame: &Place| frame.line);
@@ -84,7 +98,8 @@ fn between(view: &View, number: i64, sessions: &[&Session], findings: &mut Findi
 
 /// Reporting a gap at every reconnect would satisfy [`presenters_miss_nothing`] and lose messages.
 pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
-    for session in view.presenters() {
+    let readers = view.readers.iter().map(|reader| &reader.session);
+    for session in view.presenters().chain(readers) {
         let (Some(asked), Some(room)) = (session.asked, view.rooms.get(&session.room)) else { continue };
         findings.look();
         if session.recovered {
@@ -119,6 +134,17 @@ const SHOWN_AGAIN_US: u64 = 4_000_000;
 
 /// A node that delivers nothing would satisfy [`presenters_miss_nothing`] as long as its presenters move on.
 pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
+    let sessions = view.presenters().filter(|session| session.dialect == Dialect::V1);
+    keep_up(view, sessions.map(|session| (session, ReaderView::Moderator)), "session", findings);
+}
+
+/// A session receives what its client is to see of the accepted events.
+pub(super) fn keep_up<'a: 'b, 'b>(
+    view: &View,
+    sessions: impl Iterator<Item = (&'b Session<'a>, ReaderView)>,
+    what: &str,
+    findings: &mut Findings,
+) {
     let mut rooms: BTreeMap<i64, Vec<(usize, EventId)>> = BTreeMap::new();
     let erased = view.perhaps_erased();
     for (request, accepted, id, _) in view.accepted().filter(|(_, _, id, _)| !erased.contains(id)) {
@@ -126,12 +152,14 @@ pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
             rooms.entry(*room).or_default().push((accepted, id));
         }
     }
-    for session in view.presenters().filter(|session| session.dialect == Dialect::V1) {
+    for (session, sees) in sessions {
         let came: HashMap<_, usize> = session.frames.iter().map(|frame| (frame.id, frame.line)).collect();
         // The presenter had the event from an earlier session.
         let epoch = view.rooms.get(&session.room).and_then(|room| room.log.first()).map(|place| place.position.epoch);
         let place = |id: &EventId| view.place_of(*id, epoch.unwrap_or_default());
-        let is_new = |id: &EventId| place(id).is_some_and(|place| session.position < Some(place.position));
+        let is_new = |id: &EventId| {
+            place(id).is_some_and(|place| sees.shows(place.kind) && session.position < Some(place.position))
+        };
         let there = session.welcome..session.ended.unwrap_or(usize::MAX);
         let posts = rooms.get(&session.room).into_iter().flatten();
         for (accepted, id) in posts.filter(|(accepted, id)| there.contains(accepted) && is_new(id)) {
@@ -145,7 +173,7 @@ pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
             let frame = came.get(id).copied();
             if frame.is_none_or(|frame| view.at(frame) > until) {
                 let sentence = format!(
-                    "room {}: {id} did not reach session {} on {} within {} s, without a fault",
+                    "room {}: {id} did not reach {what} {} on {} within {} s, without a fault",
                     session.room,
                     session.number,
                     session.node,

@@ -73,10 +73,10 @@ fn subjects(post: &Post) -> Vec<Subject<'static>> {
 fn forbids<'a>(decision: &Decision<'a>) -> Option<(Subject<'a>, bool)> {
     let room = decision.request.room;
     match decision.decided {
-        Decided::Ban { user } => Some((Subject::Ban(room, *user), true)),
+        Decided::Ban { user, .. } => Some((Subject::Ban(room, *user), true)),
         Decided::Unban { user } => Some((Subject::Ban(room, *user), false)),
         Decided::Configure { setting, value } => Some((Subject::Setting(room?, setting), value != "null")),
-        Decided::Delete { .. } | Decided::Clear => None,
+        _ => None,
     }
 }
 
@@ -99,16 +99,16 @@ fn known<'a, 'b>(view: &'b View<'a>) -> Known<'a, 'b> {
 }
 
 /// A request that waits in a node without the log is appended within 5 s, the deadline of an append, of the reconnect.
-const RECONNECTED_US: u64 = 6_000_000;
+pub(super) const RECONNECTED_US: u64 = 6_000_000;
 
 /// Whether the fault keeps ingest nodes from reading decisions. A killed or stopped node answers only after it has
 /// caught up, and a node that clients cannot reach does not answer.
-fn deafens(fault: &Fault) -> bool {
+pub(super) fn deafens(fault: &Fault) -> bool {
     fault.touches(&["nats"]) || fault.kind.starts_with("pause ingest") || fault.kind.ends_with("ingest to nats")
 }
 
 /// 1 s, as promised in `docs/reference/moderation.md`.
-const HOLDS_WITHIN_US: u64 = 1_000_000;
+pub(super) const HOLDS_WITHIN_US: u64 = 1_000_000;
 
 pub(super) fn banned_is_silent(view: &View, findings: &mut Findings) {
     is_in_force(view, findings, |subject| subject.is_ban());
@@ -163,7 +163,7 @@ struct Free {
 }
 
 /// How long after its deadline an append may still reach the log.
-const APPENDED_US: u64 = 2_000_000;
+pub(super) const APPENDED_US: u64 = 2_000_000;
 
 /// None: it may be forbidden. The decisions are those requested before the post was sent.
 fn free_since(view: &View, decisions: &[(&Decision, bool)]) -> Option<Free> {

@@ -4,13 +4,15 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use chat::{EventId, Position, PresenterIdx, UserIdx};
+use chat::{EventId, PresenterIdx, UserIdx};
 use fastrand::Rng;
 use jiff::Timestamp;
 
 use crate::history::{Beginning, Decided, Line, Observation, Phase, Surface};
 
 mod ends;
+mod event;
+mod readers;
 mod sessions;
 
 /// A millisecond, in microseconds.
@@ -32,6 +34,9 @@ const WINDOW: u64 = 400 * MS;
 
 /// How long only the presenter may post in a room.
 const QUIET: u64 = 3_000 * MS;
+
+/// The moderator of the first room, when appointed. The user has no scope, and does not post.
+pub(crate) const APPOINTED: i64 = 120;
 
 /// The number of posts and decisions.
 const STEPS: u64 = 1_000;
@@ -67,6 +72,8 @@ struct Event {
     text: Option<String>,
     target: Option<EventId>,
     reason: Option<String>,
+    /// How far back a ban deletes messages, in seconds.
+    purge: Option<u32>,
     copies: Vec<u64>,
 }
 
@@ -83,6 +90,10 @@ struct World {
     events: Vec<Event>,
     /// Accepted messages that may be deleted: time, room, id. Messages of erased users are left out.
     accepted: Vec<(u64, i64, EventId)>,
+    /// Deleted messages that may be restored, in the same form.
+    deleted: Vec<(u64, i64, EventId)>,
+    /// Whether the first room has a moderator.
+    is_appointed: bool,
     /// The current bans. None: every room.
     banned: BTreeSet<(Option<i64>, i64)>,
     /// The rooms in which only the presenter may post, each with the time of the setting.
@@ -99,6 +110,8 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
         drafts: vec![(0, Draft::Ready(begins(seed))), (0, Draft::Ready(Observation::Phase { phase: Phase::Load }))],
         events: Vec::new(),
         accepted: Vec::new(),
+        deleted: Vec::new(),
+        is_appointed: false,
         banned: BTreeSet::new(),
         quiet: BTreeMap::new(),
         decisions: 0,
@@ -118,6 +131,9 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
             8..13 => world.ban_or_unban(now),
             13 => world.clear(now),
             14 => world.quieten(now),
+            15..19 => world.restore(now),
+            19..21 => world.appoint_or_dismiss(now),
+            21..24 => world.decide_as_moderator(now),
             _ => world.post(now, step),
         }
     }
@@ -197,8 +213,8 @@ impl World {
         // Clocks differ.
         let sent = (stored / MS) as i64 - self.rng.i64(0..50);
         let (kind, room) = ("message.posted", Some(room));
-        let (target, reason) = (None, None);
-        self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, copies });
+        let (target, reason, purge) = (None, None, None);
+        self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, purge, copies });
     }
 
     fn may_delete(&mut self, at: u64, room: i64, user: i64, id: EventId) {
@@ -208,26 +224,35 @@ impl World {
     }
 
     fn decide(&mut self, now: u64, room: Option<i64>, decided: Decided) {
+        self.decide_by(now, room, None, decided);
+    }
+
+    fn decide_by(&mut self, now: u64, room: Option<i64>, by: Option<i64>, decided: Decided) {
         self.decisions += 1;
         let (decision, id) = (self.decisions, EventId::new());
         let (kind, user, target) = (decided.kind(), decided.user(), decided.target());
         let reason = format!("reason {decision}");
         let decides = |attempt| {
             let (node, decided, reason) = (format!("ingest-{}", attempt % 2), decided.clone(), reason.clone());
-            Observation::Decides { decision, attempt, node, room, decided, reason }
+            Observation::Decides { decision, attempt, node, room, by, decided, reason }
         };
         self.draft(now, decides(1));
         let stored = now + self.between(MS, 20 * MS);
         // Decisions about users and settings always succeed, so that their effect is certain.
         let fate = if user.is_some() || kind == "room.updated" { 9 } else { self.rng.u32(..10) };
         let (answered, sent) = (stored + 5 * MS, (stored / MS) as i64);
+        if by.is_some() && !self.is_appointed {
+            let code = "forbidden".to_owned();
+            return self.draft(answered, Observation::Refused { decision, attempt: 1, status: 403, code });
+        }
         if fate == 0 {
             let code = "log_unavailable".to_owned();
             return self.draft(answered, Observation::Refused { decision, attempt: 1, status: 503, code });
         }
         let reason = Some(reason.clone());
+        let purge = decided.purge_seconds();
         let copies = vec![];
-        self.events.push(Event { stored, sent, id, room, kind, user, text: None, target, reason, copies });
+        self.events.push(Event { stored, sent, id, room, kind, user, text: None, target, reason, purge, copies });
         let attempt = if fate == 1 {
             self.draft(answered, Observation::Undecided { decision, attempt: 1, why: "no answer".to_owned() });
             self.draft(answered + MS, decides(2));
@@ -243,7 +268,35 @@ impl World {
             self.accepted.iter().filter(|(at, ..)| *at < now).map(|(_, room, id)| (*room, *id)).collect();
         if !known.is_empty() {
             let (room, target) = known[self.rng.usize(..known.len())];
+            self.deleted.push((now, room, target));
             self.decide(now, Some(room), Decided::Delete { target });
+        }
+    }
+
+    /// Restores a message that was deleted, or perhaps not.
+    fn restore(&mut self, now: u64) {
+        let from = if self.rng.u32(..4) > 0 { &self.deleted } else { &self.accepted };
+        let known: Vec<(i64, EventId)> =
+            from.iter().filter(|(at, ..)| *at < now).map(|(_, room, id)| (*room, *id)).collect();
+        if !known.is_empty() {
+            let (room, target) = known[self.rng.usize(..known.len())];
+            self.decide(now, Some(room), Decided::Restore { target });
+        }
+    }
+
+    fn appoint_or_dismiss(&mut self, now: u64) {
+        let user = APPOINTED;
+        let decided = if self.is_appointed { Decided::Dismiss { user } } else { Decided::Appoint { user } };
+        self.decide(now, Some(1), decided);
+        self.is_appointed = !self.is_appointed;
+    }
+
+    fn decide_as_moderator(&mut self, now: u64) {
+        let known: Vec<EventId> =
+            self.accepted.iter().filter(|(at, room, _)| *at < now && *room == 1).map(|(.., id)| *id).collect();
+        if !known.is_empty() {
+            let target = known[self.rng.usize(..known.len())];
+            self.decide_by(now, Some(1), Some(APPOINTED), Decided::Delete { target });
         }
     }
 
@@ -252,8 +305,8 @@ impl World {
         let stored = now + self.between(MS, 20 * MS);
         self.draft(stored + 30 * MS, Observation::Erased { erasure, status: 200 });
         let (id, sent, kind, copies) = (EventId::new(), (stored / MS) as i64, "user.erased", Vec::new());
-        let (room, user, text, target, reason) = (None, Some(user), None, None, None);
-        self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, copies });
+        let (room, user, text, target, reason, purge) = (None, Some(user), None, None, None, None);
+        self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, purge, copies });
     }
 
     fn clear(&mut self, now: u64) {
@@ -269,7 +322,8 @@ impl World {
             self.decide(now, room, Decided::Unban { user });
         } else {
             self.banned.insert((room, user));
-            self.decide(now, room, Decided::Ban { user });
+            let purge_seconds = (room.is_some() && self.rng.bool()).then(|| self.rng.u32(2..20));
+            self.decide(now, room, Decided::Ban { user, purge_seconds });
         }
     }
 
@@ -306,29 +360,4 @@ impl World {
 
 fn at_ms(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(BEGAN_MS + ms).expect("a time of our days")
-}
-
-impl Event {
-    /// Whether the event is delivered to that room.
-    fn is_of(&self, room: i64) -> bool {
-        self.room.is_none_or(|own| own == room)
-    }
-
-    /// The event as a frame.
-    fn frame(&self, session: u32, position: Position, text: Option<String>) -> Observation {
-        let (id, kind, reason) = (self.id, self.kind.to_owned(), self.reason.clone());
-        Observation::Frame { session, id, position, kind, text, reason }
-    }
-
-    /// Whether the author is erased by that time.
-    fn is_erased(&self, at: u64, room: &[&Event]) -> bool {
-        let erases = |other: &&&Event| other.kind == "user.erased" && other.user == self.user;
-        self.text.is_some() && room.iter().filter(erases).any(|other| (self.stored..at).contains(&other.stored))
-    }
-
-    /// Whether this decision deletes that message of the room.
-    fn takes(&self, id: EventId, room: &[&Event]) -> bool {
-        let stored = || room.iter().find(|event| event.id == id).is_some_and(|event| event.stored < self.stored);
-        self.target == Some(id) || (self.kind == "room.cleared" && stored())
-    }
 }

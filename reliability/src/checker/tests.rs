@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use super::sound::{ANEW, CHATTING, history, is_erased};
 use super::{INVARIANTS, Verdict, Violation, check};
-use crate::history::{Decided, Line, Observation, Phase, Reading, Surface};
+use crate::history::{Decided, Line, LostEvent, Observation, Phase, ReaderObservation, Reading, StreamState, Surface};
 
 mod answers;
 mod bounds;
@@ -20,8 +20,12 @@ mod places;
 mod positions;
 mod presence;
 mod presenters;
+mod readers;
+mod restored;
 mod review;
+mod roles;
 mod rules;
+mod tickets;
 mod video;
 
 /// The number of histories for each mutation.
@@ -80,9 +84,16 @@ fn about(what: &Observation) -> Option<EventId> {
         | Observation::Replayed { id, .. }
         | Observation::ReplayShows { id, .. }
         | Observation::ReplayedBesideVideo { id, .. } => Some(*id),
+        Observation::Reader(ReaderObservation::Event { id, .. }) => Some(*id),
         Observation::Decides { decided: Decided::Delete { target }, .. } => Some(*target),
         _ => None,
     }
+}
+
+/// Whether somebody wanted to restore the message.
+fn is_restored(lines: &[Line], message: EventId) -> bool {
+    let restores = |decided: &Decided| *decided == Decided::Restore { target: message };
+    lines.iter().any(|line| matches!(&line.what, Observation::Decides { decided, .. } if restores(decided)))
 }
 
 /// A random line that matches, whoever the author is.

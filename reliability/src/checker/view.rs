@@ -5,17 +5,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chat::{EventId, Position};
 use jiff::Timestamp;
 
-use crate::history::{Decided, Line, Phase, Reading, ReviewVerdict};
+use crate::history::{Line, Phase, Reading, ReviewVerdict};
 
+mod changes;
 mod erasures;
 mod faults;
 mod fill;
 mod places;
+mod readers;
 mod requests;
 
+pub(crate) use changes::Change;
 pub(crate) use erasures::Erasure;
 pub(crate) use faults::{Fault, SETTLE_US};
 pub(crate) use places::{Broadcast, Copied, Followed, Lost, Place, Room, Ruling, Session, Source, Start, Stream};
+pub(crate) use readers::{ReaderSession, Ticket};
 pub(crate) use requests::{Answer, Attempt, Decision, Outcome, Post, Request};
 
 /// The indexed history.
@@ -48,6 +52,14 @@ pub struct View<'a> {
     pub(crate) followed: BTreeMap<u64, Followed<'a>>,
     /// In order of their start.
     pub(crate) sessions: Vec<Session<'a>>,
+    /// The sessions of readers, in order of their start.
+    pub(crate) readers: Vec<ReaderSession<'a>>,
+    /// The tickets of readers.
+    pub(crate) tickets: BTreeMap<u64, Ticket<'a>>,
+    /// The decisions of the log that delete or restore a message, by message, in order.
+    changes: HashMap<EventId, Vec<Change>>,
+    /// Messages with a restoration that the log does not have, because a disk lost events.
+    perhaps_restored: HashSet<EventId>,
     /// Attempts to begin a session in the original's dialect, by session.
     pub(crate) starts: BTreeMap<u32, Start<'a>>,
     pub(crate) decisions: BTreeMap<u64, Decision<'a>>,
@@ -91,6 +103,10 @@ impl<'a> View<'a> {
             lost: HashMap::new(),
             followed: BTreeMap::new(),
             sessions: Vec::new(),
+            readers: Vec::new(),
+            tickets: BTreeMap::new(),
+            changes: HashMap::new(),
+            perhaps_restored: HashSet::new(),
             starts: BTreeMap::new(),
             decisions: BTreeMap::new(),
             erasures: BTreeMap::new(),
@@ -105,10 +121,11 @@ impl<'a> View<'a> {
             readings: BTreeSet::new(),
             phases: Vec::new(),
         };
-        let mut sessions = HashMap::new();
+        let (mut sessions, mut readers) = (HashMap::new(), HashMap::new());
         for (line, entry) in lines.iter().enumerate() {
             view.posts(line, &entry.what);
             view.sessions(line, &entry.what, &mut sessions);
+            view.readers(line, &entry.what, &mut readers);
             view.decisions(line, &entry.what);
             view.log(line, &entry.what);
             view.readings(line, &entry.what);
@@ -116,6 +133,7 @@ impl<'a> View<'a> {
         view.know_what_was_replaced();
         view.fill_rooms();
         view.excuse_what_was_lost();
+        view.follow_deletions();
         view
     }
 
@@ -205,21 +223,5 @@ impl<'a> View<'a> {
     /// The sessions of presenters during the run.
     pub(crate) fn presenters(&self) -> impl Iterator<Item = &Session<'a>> {
         self.sessions.iter().filter(|session| !session.fresh)
-    }
-
-    /// Whether the decision, confirmed or of unknown outcome, deletes that message.
-    pub(crate) fn takes_away(&self, decision: &Decision, room: i64, place: &Place) -> bool {
-        match decision.decided {
-            Decided::Delete { target } => decision.request.room == Some(room) && *target == place.id,
-            Decided::Clear => decision.request.room == Some(room) && self.clears(decision, place),
-            _ => false,
-        }
-    }
-
-    fn clears(&self, decision: &Decision, place: &Place) -> bool {
-        decision.request.accepted().is_none_or(|(_, id, position)| {
-            let stands = self.logged.get(&id).map_or(position, |(_, decision)| decision.position);
-            place.position < stands
-        })
     }
 }

@@ -4,7 +4,9 @@ use chat::{EventId, Position};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Beginning, Decided, Dialect, Phase, Reading, ReviewVerdict, Surface};
+use super::{
+    Beginning, Decided, Dialect, LostEvent, Phase, ReaderObservation, Reading, ReviewVerdict, StreamState, Surface,
+};
 
 /// One observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,8 +118,11 @@ pub enum Observation {
         position: Position,
         /// Its type.
         kind: String,
-        /// The text of a message that is not deleted.
+        /// The text of a message that is not deleted, or of the message that a restoration brings back.
         text: Option<String>,
+        /// The message that a deletion or a restoration is about.
+        #[serde(default)]
+        target: Option<EventId>,
         /// The reason of a decision.
         reason: Option<String>,
     },
@@ -152,6 +157,9 @@ pub enum Observation {
         node: String,
         /// The room. None: every room.
         room: Option<i64>,
+        /// The user whose only right is that of a moderator of the room. None: somebody with a scope.
+        #[serde(default)]
+        by: Option<i64>,
         /// The decision's content.
         decided: Decided,
         /// The reason, unique within the run.
@@ -210,16 +218,7 @@ pub enum Observation {
         kib: u64,
     },
     /// A fault removed this one event from the log's disks. It comes between the fault's `breaks` and `heals`.
-    Lost {
-        /// The fault.
-        fault: u64,
-        /// The room. None: every room.
-        room: Option<i64>,
-        /// The event.
-        id: EventId,
-        /// Its position. No other event may ever have it.
-        position: Position,
-    },
+    Lost(LostEvent),
     /// The review hook was asked about a message.
     Reviewed {
         /// The text of the question.
@@ -280,28 +279,27 @@ pub enum Observation {
         position: Position,
         /// Its type.
         kind: String,
-        /// The author of a message, or the subject of a ban or an unban.
+        /// The author of a message, or the subject of a decision.
         user: Option<i64>,
         /// The text of a message.
         text: Option<String>,
-        /// The message that a deletion is about.
+        /// The message that a deletion or a restoration is about.
         target: Option<EventId>,
         /// The reason of a decision.
         reason: Option<String>,
+        /// How far back a ban deletes the user's messages.
+        #[serde(default)]
+        purge_seconds: Option<u32>,
+        /// When it happened, by the clock of an ingest node.
+        #[serde(default)]
+        sent: Timestamp,
         /// When it was stored, by the clock of the log's servers.
         stored: Timestamp,
     },
-    /// A stream of the log, as its servers describe it at the end of the run.
-    Stream {
-        /// The epochs of its positions. A loss begins a new one.
-        epochs: Vec<u64>,
-        /// The first sequence that the stream still has, or the next one if it is empty.
-        first: u64,
-        /// The last sequence that the stream has assigned.
-        last: u64,
-        /// The sequence up to which the archive's consumer has acknowledged. None: no such consumer.
-        acknowledged: Option<u64>,
-    },
+    /// A stream of the log.
+    Stream(StreamState),
+    /// What is observed of readers and tickets.
+    Reader(ReaderObservation),
     /// A message that was read from the archive at the end of the run.
     Archived {
         /// The room.
@@ -329,7 +327,7 @@ pub enum Observation {
         kind: String,
         /// The subject of a ban or an unban.
         user: Option<i64>,
-        /// The message that a deletion is about.
+        /// The message that a deletion or a restoration is about.
         target: Option<EventId>,
         /// The reason.
         reason: Option<String>,
@@ -344,7 +342,7 @@ pub enum Observation {
         kind: String,
         /// The subject of a ban or an unban.
         user: Option<i64>,
-        /// The message that a deletion is about.
+        /// The message that a deletion or a restoration is about.
         target: Option<EventId>,
         /// The reason.
         reason: Option<String>,
@@ -387,9 +385,9 @@ pub enum Observation {
         offset_ms: i64,
         /// The message.
         id: EventId,
-        /// Where it stands.
-        position: Position,
         /// Its position.
+        position: Position,
+        /// The text.
         text: String,
     },
     /// A source was read completely.

@@ -1,6 +1,6 @@
 //! The values that observations consist of.
 
-use chat::EventId;
+use chat::{EventId, Position};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -64,13 +64,31 @@ pub enum Decided {
     },
     /// Deletes every earlier message of the room.
     Clear,
+    /// Restores a message.
+    Restore {
+        /// The message.
+        target: EventId,
+    },
     /// Bans a user from the room.
     Ban {
         /// The user.
         user: i64,
+        /// How far back the ban deletes the user's messages. None: it deletes none.
+        #[serde(default)]
+        purge_seconds: Option<u32>,
     },
     /// Lifts a ban.
     Unban {
+        /// The user.
+        user: i64,
+    },
+    /// Makes a user a moderator of the room.
+    Appoint {
+        /// The user.
+        user: i64,
+    },
+    /// Ends that role.
+    Dismiss {
         /// The user.
         user: i64,
     },
@@ -106,8 +124,11 @@ impl Decided {
         match self {
             Decided::Delete { .. } => "message.deleted",
             Decided::Clear => "room.cleared",
+            Decided::Restore { .. } => "message.restored",
             Decided::Ban { .. } => "user.banned",
             Decided::Unban { .. } => "user.unbanned",
+            Decided::Appoint { .. } => "moderator.added",
+            Decided::Dismiss { .. } => "moderator.removed",
             Decided::Configure { .. } => "room.updated",
         }
     }
@@ -115,18 +136,55 @@ impl Decided {
     /// The user that it is about.
     pub fn user(&self) -> Option<i64> {
         match self {
-            Decided::Ban { user } | Decided::Unban { user } => Some(*user),
-            Decided::Delete { .. } | Decided::Clear | Decided::Configure { .. } => None,
+            Decided::Ban { user, .. }
+            | Decided::Unban { user }
+            | Decided::Appoint { user }
+            | Decided::Dismiss { user } => Some(*user),
+            Decided::Delete { .. } | Decided::Restore { .. } | Decided::Clear | Decided::Configure { .. } => None,
+        }
+    }
+
+    /// How far back it deletes the user's messages.
+    pub fn purge_seconds(&self) -> Option<u32> {
+        match self {
+            Decided::Ban { purge_seconds, .. } => *purge_seconds,
+            _ => None,
         }
     }
 
     /// The message that it is about.
     pub fn target(&self) -> Option<EventId> {
         match self {
-            Decided::Delete { target } => Some(*target),
-            Decided::Clear | Decided::Ban { .. } | Decided::Unban { .. } | Decided::Configure { .. } => None,
+            Decided::Delete { target } | Decided::Restore { target } => Some(*target),
+            _ => None,
         }
     }
+}
+
+/// An event that a fault removed from the log's disks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostEvent {
+    /// The fault.
+    pub fault: u64,
+    /// The room. None: every room.
+    pub room: Option<i64>,
+    /// The event.
+    pub id: EventId,
+    /// Its position. No other event may ever have it.
+    pub position: Position,
+}
+
+/// A stream of the log, as its servers describe it at the end of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamState {
+    /// The epochs of its positions. A loss begins a new one.
+    pub epochs: Vec<u64>,
+    /// The first sequence that the stream still has, or the next one if it is empty.
+    pub first: u64,
+    /// The last sequence that the stream has assigned.
+    pub last: u64,
+    /// The sequence up to which the archive's consumer has acknowledged. None: no such consumer.
+    pub acknowledged: Option<u64>,
 }
 
 /// A source that is read at the end of a run.

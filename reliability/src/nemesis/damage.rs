@@ -17,7 +17,7 @@ use tokio::process::Command;
 
 use super::fault::Fault;
 use super::{GRACE, Making};
-use crate::history::Observation;
+use crate::history::{LostEvent, Observation};
 use crate::readings;
 use crate::system::{Kind, Part, start_patiently};
 
@@ -102,7 +102,7 @@ impl Making<'_> {
         for entry in before.iter().filter(|entry| readings::is_shown(entry) && !there.contains(&place(entry))) {
             let Entry { id, position, .. } = *entry;
             let room = entry.presenter.map(PresenterIdx::get);
-            self.recorder.note(Observation::Lost { fault: self.number, room, id, position });
+            self.recorder.note(Observation::Lost(LostEvent { fault: self.number, room, id, position }));
         }
     }
 }

@@ -53,7 +53,7 @@ impl Life {
         match self {
             Life::Post { id: message } => {
                 let (user, text) = (user(Life::person(message)), format!("text {message}"));
-                let posted = MessagePosted { user, text, flags: Vec::new() };
+                let posted = MessagePosted::new(user, text);
                 event(Event::now(room(message), Body::MessagePosted(posted)), id(1, message))
             }
             Life::Delete { id: decision, target } => {

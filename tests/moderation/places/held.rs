@@ -152,6 +152,42 @@ async fn a_held_message_is_for_moderators_alone_until_it_is_released_and_then_in
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_held_message_keeps_its_answer_and_its_attributes() {
+    let mut everything = Everything::with_holds().await;
+    let mut reader = everything.reader().await;
+    let first = everything.post(9, "first").await;
+    let world = &everything.world;
+    let body = json!({ "text": "a spoiler", "replyTo": first["id"], "attributes": { "amount": 5 } });
+    let author = token_with(json!({ "user_idx": 7, "nickname": "nick", "scope": "chat:attributes" }));
+    let posted = world.call(&world.nodes[0], Method::POST, "/v1/rooms/42/messages", &author, Some(body)).await;
+    let held = posted.json();
+    assert_eq!((posted.status.as_u16(), &held["held"]), (202, &json!(true)), "{posted:?}");
+    world.queues_are(&[&held]).await;
+    let extras = |message: &Value| [message["replyTo"].clone(), message["attributes"].clone()];
+    let expected = [first["id"].clone(), json!({ "amount": 5 })];
+    let listed = world.get(&world.nodes[1], HOLDS, &moderator()).await.json()["holds"][0].clone();
+    assert_eq!(extras(&listed), expected);
+    decided(&world.decide(&world.nodes[1], &held, "release", &moderator()).await);
+
+    assert_eq!(next(&mut reader).await["id"], first["id"]);
+    for kind in ["message.held", "message.posted"] {
+        let seen = next(&mut reader).await;
+        assert_eq!((&seen["type"], extras(&seen)), (&json!(kind), expected.clone()));
+    }
+    assert_eq!(everything.next_event().await["type"], "room.updated");
+    assert_eq!(everything.next_event().await["id"], first["id"]);
+    let shown = everything.next_event().await;
+    assert_eq!((&shown["id"], extras(&shown)), (&held["id"], expected));
+    let messages = everything.archive.collection::<Document>("chatting_log");
+    let archived = eventually("the message is archived", PATIENCE, async || {
+        messages.find_one(doc! { "_id": held["id"].as_str().unwrap() }).await.unwrap()
+    })
+    .await;
+    assert_eq!(archived.get_str("replyTo").ok(), first["id"].as_str());
+    assert_eq!(archived.get_document("attributes").unwrap().keys().collect::<Vec<_>>(), ["amount"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_moderators_at_once_make_one_decision_and_the_second_learns_which() {
     let world = World::start().await;
     world.holds().await;

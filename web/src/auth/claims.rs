@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chat::Attributes;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 
@@ -20,7 +21,12 @@ pub struct Identity {
     /// The scopes: claim `scope`, split at blanks (RFC 8693), or without one `scp`, a list as Okta writes it or text as
     /// Entra ID does.
     pub scopes: Vec<String>,
+    /// Claim [`ATTRIBUTES`]: what the issuer says about the user, for each of the user's messages.
+    pub attributes: Option<Attributes>,
 }
+
+/// The claim with a user's attributes.
+const ATTRIBUTES: &str = "chat_attributes";
 
 impl Identity {
     /// Whether this scope was granted, such as `chat:moderate`. Scopes are compared whole and case-sensitively.
@@ -57,6 +63,10 @@ impl Identity {
                 (None | Some(Value::Null), _) => split(text("scp")?),
                 _ => split(text("scope")?),
             },
+            attributes: match claims.get(ATTRIBUTES) {
+                None | Some(Value::Null) => None,
+                Some(attributes) => Some(Attributes::parse(attributes).ok()?).filter(|given| !given.is_empty()),
+            },
         })
     }
 }
@@ -79,6 +89,9 @@ pub fn mint(secret: &Secret, identity: &Identity, lifetime: Duration) -> String 
     });
     if !identity.scopes.is_empty() {
         claims["scope"] = identity.scopes.join(" ").into();
+    }
+    if let Some(attributes) = &identity.attributes {
+        claims[ATTRIBUTES] = attributes.members().into();
     }
     let key = EncodingKey::from_secret(secret.bytes()).expect("callers check the secret");
     encode(&Header::new(Algorithm::HS256), &claims, &key).expect("HS256 signs any JSON")

@@ -6,7 +6,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
-use chat::LARGEST_IDX;
+use chat::{Attributes, LARGEST_IDX};
 
 const KEY: &str = "a key for tests that has at least 32 bytes";
 
@@ -14,6 +14,7 @@ pub(super) fn config(issuer: &str, audience: &str) -> Config {
     Config {
         allow_short_secret: false,
         secret: KEY.to_owned().into(),
+        previous_secret: Secret::default(),
         issuer: issuer.to_owned(),
         audience: audience.to_owned(),
         leeway: Span::ZERO,
@@ -79,10 +80,26 @@ fn base64(bytes: &[u8]) -> String {
 #[tokio::test]
 async fn a_token_of_the_auth_server_is_accepted() {
     let verifier = Verifier::new(&config("", "")).unwrap();
-    for scopes in [Vec::new(), vec!["chat:moderate".to_owned(), "chat:read".to_owned()]] {
-        let identity = Identity { user_idx: 42, nickname: "가나".to_owned(), email: "a@b.c".to_owned(), scopes };
+    let attributes = Attributes::parse(&json!({"color": "#00C853"})).ok();
+    let scopes = vec!["chat:moderate".to_owned(), "chat:read".to_owned()];
+    for (scopes, attributes) in [(Vec::new(), None), (scopes, attributes)] {
+        let (nickname, email) = ("가나".to_owned(), "a@b.c".to_owned());
+        let identity = Identity { user_idx: 42, nickname, email, scopes, attributes };
         let token = mint(&KEY.to_owned().into(), &identity, Duration::from_secs(60));
         assert_eq!(verifier.verify(&token).await, Ok(identity));
+    }
+}
+
+#[tokio::test]
+async fn a_token_whose_attributes_are_out_of_bounds_is_refused() {
+    let verifier = Verifier::new(&config("", "")).unwrap();
+    for attributes in [json!("gold"), json!([]), json!({"a-b": 1}), json!({"a": "x".repeat(1_024)})] {
+        let token = sign(json!({"chat_attributes": attributes}));
+        assert_eq!(verifier.verify(&token).await, Err(TokenError::Claims));
+    }
+    for none in [json!(null), json!({})] {
+        let identity = verifier.verify(&sign(json!({"chat_attributes": none}))).await.unwrap();
+        assert_eq!(identity.attributes, None);
     }
 }
 
@@ -235,6 +252,8 @@ fn a_wrong_configuration_is_refused_and_its_key_named() {
     let with_keys = || Config { secret: Secret::default(), jwks: jwks("https://issuer.example/keys"), ..good.clone() };
     let cases = [
         ("auth.secret", Config { secret: "short".to_owned().into(), ..good.clone() }),
+        ("auth.previous_secret", Config { previous_secret: "short".to_owned().into(), ..good.clone() }),
+        ("auth.previous_secret", Config { previous_secret: KEY.to_owned().into(), ..with_keys() }),
         ("auth.leeway", Config { leeway: Span::from_secs(601), ..good.clone() }),
         ("auth.max_lifetime", Config { max_lifetime: Span::ZERO, ..good.clone() }),
         ("auth.token_types", Config { token_types: Vec::new(), ..good.clone() }),
@@ -335,4 +354,34 @@ async fn a_pass_ends_with_its_token_and_the_leeway() {
     let end = now() + 100;
     let pass = verifier.pass(&sign(json!({ "exp": end }))).await.unwrap();
     assert_eq!(pass.until, UNIX_EPOCH + Duration::from_secs(end + 60));
+}
+
+#[tokio::test]
+async fn while_the_secret_changes_tokens_of_both_count_and_remembered_ones_are_verified_anew() {
+    const NEXT: &str = "the next secret of the tests, of more than 32 bytes";
+    let with = |secret: &str, previous: &str| Config {
+        secret: secret.to_owned().into(),
+        previous_secret: previous.to_owned().into(),
+        ..config("", "")
+    };
+    let verifier = std::sync::Arc::new(Verifier::new(&with(KEY, "")).unwrap());
+    let cache = TokenCache::new(verifier.clone(), |identity| identity.user_idx);
+    let header = Header::new(Algorithm::HS256);
+    let (old, new) = (sign(json!({})), sign_with(&header, &claims(json!({})), NEXT));
+    for (config, old_counts, new_counts) in [
+        (with(KEY, ""), true, false),
+        (with(NEXT, KEY), true, true),
+        (with(KEY, NEXT), true, true),
+        (with(NEXT, ""), false, true),
+    ] {
+        verifier.set_secrets(&config);
+        let counts = async |token: &str| cache.owner(token).await.is_ok();
+        // Twice: the second answer may be a remembered one.
+        for _ in 0..2 {
+            assert_eq!((counts(&old).await, counts(&new).await), (old_counts, new_counts), "{config:?}");
+        }
+    }
+    assert_eq!(cache.owner(&old).await.unwrap_err(), TokenError::Signature);
+    let expired = sign_with(&header, &claims(json!({"exp": now() - 1})), NEXT);
+    assert_eq!(verifier.verify(&expired).await, Err(TokenError::Expired));
 }

@@ -32,7 +32,8 @@ pub trait FastPath: Clone + Send + Sync + 'static {
     /// None: the router answers.
     fn route(&self, method: &Method, uri: &Uri) -> Option<Self::Route>;
 
-    /// The answer, as the router's handler gives it. `peer` is the address of the TCP peer.
+    /// The answer, as the router's handler gives it. `peer` is the address of the TCP peer. A connection's task has room
+    /// for this future, which is moved several times before it is polled: it should be small.
     fn answer(
         &self,
         route: Self::Route,
@@ -77,8 +78,7 @@ impl<R> Fast<R> {
                 let mut response = match stale {
                     Some(Stale) => last_resorts::stale(),
                     None => {
-                        // Boxed, because this future is moved several times before it is polled.
-                        let answer = AssertUnwindSafe(Box::pin(by.answer(route, &parts, body, peer))).catch_unwind();
+                        let answer = AssertUnwindSafe(by.answer(route, &parts, body, peer)).catch_unwind();
                         // The deadline drops the answer, as it should. The answer loses nothing with the deadline.
                         tokio::select! {
                             biased;

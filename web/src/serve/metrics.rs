@@ -17,6 +17,7 @@ pub(super) struct Metrics {
     pub(super) accepted: Counter,
     pub(super) pushed_out: Counter,
     pub(super) refused: Counter,
+    pub(super) failed_handshakes: Counter,
     responses: Counters,
     classes: [Counter; 5],
 }
@@ -48,6 +49,10 @@ impl Metrics {
             refused: registry.counter(
                 "chatting_http_refused_connections_total",
                 "Connections that were reset at once, because their source opens too many: see http.connection_rate.",
+            ),
+            failed_handshakes: registry.counter(
+                "chatting_http_failed_handshakes_total",
+                "TLS handshakes that failed, or were not done within tls.handshake_timeout.",
             ),
             classes: CLASSES.map(|class| responses.of(class)),
             responses,

@@ -67,6 +67,12 @@ impl Peer {
         self.slot.release();
     }
 
+    /// The TLS handshake is done, and what came for it is not held any more.
+    pub(super) fn has_shaken_hands(&self) {
+        self.slot.clear_bytes();
+        self.slot.set_waiting();
+    }
+
     /// A header is whole.
     pub(super) fn asks(&self) {
         self.doing.store(WORKING, Ordering::Relaxed);
@@ -99,8 +105,12 @@ impl Peer {
 
     fn has_caught_up(&self) {
         let was_behind = self.is_behind.swap(false, Ordering::Relaxed);
-        if self.is_answered.swap(false, Ordering::Relaxed) && self.doing.load(Ordering::Relaxed) == IDLE {
+        let is_idle = self.doing.load(Ordering::Relaxed) == IDLE;
+        if self.is_answered.swap(false, Ordering::Relaxed) && is_idle {
             self.slot.clear_bytes();
+            self.slot.set_waiting();
+        } else if was_behind && is_idle {
+            // Amid a handshake.
             self.slot.set_waiting();
         } else if was_behind {
             self.slot.set_working();

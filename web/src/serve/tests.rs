@@ -8,6 +8,7 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
+mod encrypted;
 mod limits;
 
 pub(super) struct Server {
@@ -15,16 +16,18 @@ pub(super) struct Server {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     slots: Arc<FairSlots>,
+    metrics: Arc<Metrics>,
 }
 
 impl Server {
     pub(super) async fn start(app: Router, change: impl FnOnce(&mut ServeConfig)) -> Server {
-        Server::start_with(app, NoFastPath, change).await
+        Server::start_with(app, NoFastPath, None, change).await
     }
 
     pub(super) async fn start_with(
         app: Router,
         fast_path: impl FastPath,
+        tls: Option<Arc<ServerTls>>,
         change: impl FnOnce(&mut ServeConfig),
     ) -> Server {
         let mut config = ServeConfig {
@@ -39,19 +42,19 @@ impl Server {
             grace: Span::from_millis(5_000),
         };
         change(&mut config);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
         let slots = FairSlots::new(config.max_connections, config.max_held_size.in_memory());
         let stop = CancellationToken::new();
+        let metrics = Metrics::declare(&Registry::new(), &slots);
         let task = tokio::spawn({
-            let stop = stop.clone();
-            let slots = slots.clone();
+            let (stop, slots, metrics) = (stop.clone(), slots.clone(), metrics.clone());
             async move {
-                let metrics = Metrics::declare(&Registry::new(), &slots);
+                let listener = Listener { socket, tls };
                 serve_in(listener, App { router: app, fast_path }, &config, stop, slots, metrics).await;
             }
         });
-        Server { address, stop, task, slots }
+        Server { address, stop, task, slots, metrics }
     }
 
     pub(super) async fn send(&self, request: &str) -> TcpStream {
@@ -246,7 +249,12 @@ async fn is_cut(stream: &mut TcpStream) -> bool {
 
 #[tokio::test]
 async fn an_answer_that_nobody_reads_is_given_up() {
-    let server = Server::start(large(), |config| config.write_timeout = Span::from_millis(200)).await;
+    let server = Server::start(large(), |config| {
+        config.write_timeout = Span::from_millis(200);
+        config.header_timeout = Span::from_millis(60_000);
+        config.max_held_size = Size::from_bytes(1 << 30);
+    })
+    .await;
     let mut stream = deaf(&server, "/large").await;
     // It reads only after that, and finds the end of what the kernels kept.
     let waited = async {

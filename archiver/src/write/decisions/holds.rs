@@ -2,13 +2,13 @@
 //! that is a denial, a later release brought no message into the room, and its message is removed: in whichever order
 //! the two are archived.
 
-use mongodb::bson::doc;
+use mongodb::bson::{DateTime, doc};
 
 use crate::mongo::database::Database;
 use crate::mongo::documents::MessageDocument;
 use crate::mongo::failure::Failure;
 use crate::work::Work;
-use crate::write::deduplicate;
+use crate::write::deduplicate::{self, EventDocument as _};
 
 /// The type of a release: it is a `message.posted` in the log, and a decision here.
 pub(crate) const RELEASED: &str = "message.released";
@@ -43,7 +43,8 @@ pub(crate) async fn enforce(database: &Database, work: &Work) -> Result<(), Fail
         } else {
             let is_its =
                 |message: &&MessageDocument| (&message.id, message.position) == (&decision.id, decision.position);
-            released.extend(work.messages.iter().map(|message| &message.document).find(is_its).cloned());
+            let its_message = work.messages.iter().map(|message| &message.document).find(is_its);
+            released.extend(its_message.map(|message| message.clone().stored_at(DateTime::now())));
         }
     }
     // A denial between two copies of a release may have removed the later copy while the earlier one replaced it.

@@ -139,10 +139,12 @@ class Role:
                 self._on_retry(error, wait)
             time.sleep(wait)
 
-    def _get_or_none(self, template: str, path: Mapping[str, object], absent: str) -> Any:
+    def _get_or_none(
+        self, template: str, path: Mapping[str, object], absent: str, query: Mapping[str, object] | None = None
+    ) -> Any:
         """A GET whose 404 with that code is an answer: None."""
         try:
-            return self._request("GET", template, path)
+            return self._request("GET", template, path, query=query)
         except Refused as refused:
             if refused.code == absent:
                 return None

@@ -17,13 +17,16 @@ from .types import (
     Message,
     Receipt,
     ReplayMessage,
+    ReportedMessage,
     Statistics,
+    Trace,
     Word,
 )
 
 ROOM_MESSAGES = "/v1/rooms/{presenterIdx}/messages"
 USER_MESSAGES = "/v1/users/{userIdx}/messages"
 MESSAGE = "/v1/rooms/{presenterIdx}/messages/{messageId}"
+TRACE = "/v1/rooms/{presenterIdx}/messages/{messageId}/trace"
 ROOM_EXPORT = "/v1/rooms/{presenterIdx}/export"
 USER_EXPORT = "/v1/users/{userIdx}/export"
 BROADCASTS = "/v1/rooms/{presenterIdx}/broadcasts"
@@ -35,6 +38,7 @@ CHATTERS = "/v1/rooms/{presenterIdx}/statistics/chatters"
 WORDS = "/v1/rooms/{presenterIdx}/statistics/words"
 HIGHLIGHTS = "/v1/rooms/{presenterIdx}/statistics/highlights"
 ROOM_AUDIT = "/v1/rooms/{presenterIdx}/moderation"
+REPORTS = "/v1/rooms/{presenterIdx}/reports"
 AUDIT = "/v1/moderation"
 USER = "/v1/users/{userIdx}"
 ERASURES = "/v1/users/{userIdx}/erasures"
@@ -66,6 +70,7 @@ class Archive(Role):
         to: Time | None = None,
         text: str | None = None,
         flag: str | None = None,
+        attribute: str | None = None,
         deleted: Deleted | None = None,
         decision: str | None = None,
         order: Order = "asc",
@@ -77,13 +82,21 @@ class Archive(Role):
         included, `to` is not.
         """
         template, path, query = place(ROOM_MESSAGES, USER_MESSAGES, room, user)
-        query |= {"from": from_, "to": to, "text": text, "flag": flag, "deleted": deleted, "decision": decision}
+        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "deleted": deleted, "decision": decision}
         return self._pages(template, path, {**query, "order": order, "first": page_size}, "messages")
 
     def get_message(self, room: int, message: str) -> Message | None:
         """A message by its id. None also if it is deleted, or not this user's to see."""
         found = self._get_or_none(MESSAGE, {"presenterIdx": room, "messageId": message}, MESSAGE_NOT_FOUND)
         return cast("Message | None", found)
+
+    def trace(self, room: int, message: str, position: str | None = None) -> Trace | None:
+        """Where a message is: stored, acknowledged by the presenter's page, archived, deleted. Its author may ask too.
+
+        `position` is the one that `post` returned. It finds a message that is not archived yet at once.
+        """
+        path, query = {"presenterIdx": room, "messageId": message}, {"position": position}
+        return cast("Trace | None", self._get_or_none(TRACE, path, MESSAGE_NOT_FOUND, query))
 
     def export(
         self,
@@ -94,6 +107,7 @@ class Archive(Role):
         to: Time | None = None,
         text: str | None = None,
         flag: str | None = None,
+        attribute: str | None = None,
         deleted: Deleted | None = None,
         decision: str | None = None,
     ) -> Export:
@@ -102,7 +116,7 @@ class Archive(Role):
         After a broken connection it goes on where it was. `Export.gaps` says what the archive misses of the time span.
         """
         template, path, query = place(ROOM_EXPORT, USER_EXPORT, room, user)
-        query |= {"from": from_, "to": to, "text": text, "flag": flag, "deleted": deleted, "decision": decision}
+        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "deleted": deleted, "decision": decision}
         return Export(self, template, path, query)
 
     def save(
@@ -116,6 +130,7 @@ class Archive(Role):
         to: Time | None = None,
         text: str | None = None,
         flag: str | None = None,
+        attribute: str | None = None,
         deleted: Deleted | None = None,
         decision: str | None = None,
         order: Order = "asc",
@@ -127,7 +142,7 @@ class Archive(Role):
         For Excel use `bom=True`, and where its lists are separated by semicolons, `separator="semicolon"`.
         """
         template, path, query = place(ROOM_EXPORT, USER_EXPORT, room, user)
-        query |= {"from": from_, "to": to, "text": text, "flag": flag, "deleted": deleted, "decision": decision}
+        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "deleted": deleted, "decision": decision}
         query |= {"order": order, "format": format}
         if format == "csv":
             query |= {"bom": bom, "separator": separator}
@@ -220,6 +235,13 @@ class Archive(Role):
         template, path = (AUDIT, {}) if room is None else (ROOM_AUDIT, {"presenterIdx": room})
         query = {"type": type, "user": user, "by": by, "from": from_, "to": to, "order": order, "first": page_size}
         return self._pages(template, path, query, "decisions")
+
+    def reports(
+        self, room: int, *, state: Literal["open", "closed"] | None = None, page_size: int = 100
+    ) -> Iterator[ReportedMessage]:
+        """The reported messages of a room, the one that was reported last first. For its moderators."""
+        query = {"state": state, "first": page_size}
+        return self._pages(REPORTS, {"presenterIdx": room}, query, "reports")
 
     def erase(self, user: int, *, mode: Literal["remove", "anonymise"] = "remove") -> Receipt:
         """Erases what a user has written until now, everywhere. Needs the scope `chat:erase`.

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 from ._role import Role, Token
 from .errors import ChattingError, Refused
-from .types import Accepted, Ban, Decided, Held, Moderator, Settings, SettingsChange
+from .types import Accepted, Ban, Decided, Held, Moderator, Pin, ReportCategory, Settings, SettingsChange
 
 MESSAGES = "/v1/rooms/{presenterIdx}/messages"
 MESSAGE = "/v1/rooms/{presenterIdx}/messages/{messageId}"
 DELETION = "/v1/rooms/{presenterIdx}/messages/{messageId}/deletion"
+NOTICES = "/v1/rooms/{presenterIdx}/notices"
+PIN = "/v1/rooms/{presenterIdx}/pin"
+REPORTS = "/v1/rooms/{presenterIdx}/messages/{messageId}/reports"
+CLOSE_REPORTS = "/v1/rooms/{presenterIdx}/reports/{messageId}/close"
 REQUESTS = "/v1/rooms/{presenterIdx}/requests"
 REQUESTS_EVERYWHERE = "/v1/requests"
 HOLDS = "/v1/rooms/{presenterIdx}/holds"
@@ -28,6 +32,7 @@ SETTINGS = "/v1/rooms/{presenterIdx}/settings"
 
 NOT_BANNED = "not_banned"
 NOT_MODERATOR = "not_moderator"
+NOT_PINNED = "not_pinned"
 REQUEST_NOT_FOUND = "request_not_found"
 
 
@@ -42,10 +47,22 @@ class Ingest(Role):
         """The same address and connections for another user: a gateway makes one for each request."""
         return cast(Ingest, self._with_token(token))
 
-    def post(self, room: int, text: str, *, idempotency_key: str | None = None) -> Accepted:
-        """Posts a message of 1 to 500 characters to a room. A room has its presenter's number."""
+    def post(
+        self,
+        room: int,
+        text: str,
+        *,
+        reply_to: str | None = None,
+        attributes: dict[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Posts a message of 1 to 500 characters to a room. A room has its presenter's number.
+
+        `reply_to` is the id of the message that this one answers. `attributes` need the scope `chat:attributes`.
+        """
         path = {"presenterIdx": room}
-        return cast(Accepted, self._submit("POST", MESSAGES, path, body={"text": text}, key=idempotency_key))
+        body = given(text=text, replyTo=reply_to, attributes=attributes)
+        return cast(Accepted, self._submit("POST", MESSAGES, path, body=body, key=idempotency_key))
 
     def look_up(self, room: int, idempotency_key: str) -> Decided | None:
         """What became of a request of this user about a room.
@@ -86,6 +103,34 @@ class Ingest(Role):
     ) -> Decided:
         """Keeps a held message out of the room. Raises `Refused` with the code `already_released` or `not_held`."""
         return self._submit("POST", DENIAL, {"presenterIdx": room, "messageId": message}, reason, idempotency_key)
+
+    def post_notice(self, room: int, text: str, *, idempotency_key: str | None = None) -> Decided:
+        """Posts a notice to everybody in the room. It is deleted and restored as a message is."""
+        return self._submit("POST", NOTICES, {"presenterIdx": room}, body={"text": text}, key=idempotency_key)
+
+    def pin(self, room: int, message: str, *, idempotency_key: str | None = None) -> Decided:
+        """Pins a message by its id, in place of the room's pinned message. A deletion of the message unpins it."""
+        return self._submit("PUT", PIN, {"presenterIdx": room}, body={"messageId": message}, key=idempotency_key)
+
+    def unpin(self, room: int, *, idempotency_key: str | None = None) -> Decided:
+        """Unpins the room's pinned message. Raises `Refused` with the code `not_pinned` if there is none."""
+        return self._submit("DELETE", PIN, {"presenterIdx": room}, key=idempotency_key)
+
+    def get_pin(self, room: int) -> Pin | None:
+        """The room's pinned message. None: there is none."""
+        return cast("Pin | None", self._get_or_none(PIN, {"presenterIdx": room}, NOT_PINNED))
+
+    def report(self, room: int, message: str, category: ReportCategory, *, reason: str | None = None) -> Decided:
+        """Reports a message to the room's moderators, once: another report of this user gets the first's answer."""
+        path, body = {"presenterIdx": room, "messageId": message}, given(category=category, reason=reason)
+        return cast(Decided, self._request("POST", REPORTS, path, body=body))
+
+    def close_reports(
+        self, room: int, message: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Closes the reports of a message so far. A later one opens them again."""
+        path = {"presenterIdx": room, "messageId": message}
+        return self._submit("POST", CLOSE_REPORTS, path, body=given(reason=reason), key=idempotency_key)
 
     def clear(self, room: int, *, reason: str | None = None, idempotency_key: str | None = None) -> Decided:
         """Deletes every message of the room so far."""

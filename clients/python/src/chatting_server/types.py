@@ -9,6 +9,10 @@ from typing import Any, Literal, TypedDict
 
 RoleName = Literal["presenter", "moderator", "viewer"]
 
+ReportCategory = Literal[
+    "spam", "scam", "harassment", "hate", "sexual", "violence", "self_harm", "privacy", "other",
+]  # fmt: skip
+
 
 class User(TypedDict):
     """A user, as a message shows them."""
@@ -61,6 +65,8 @@ class Held(_Held, total=False):
     """A message that waits for a moderator until that time."""
 
     flags: list[str]
+    replyTo: str
+    attributes: dict[str, Any]
 
 
 class _Moderator(TypedDict):
@@ -73,6 +79,14 @@ class Moderator(_Moderator, total=False):
     """A moderator of a room."""
 
     reason: str
+
+
+class Pin(TypedDict):
+    """The pinned message of a room."""
+
+    messageId: str
+    at: str
+    by: User
 
 
 class Rate(TypedDict):
@@ -129,6 +143,12 @@ class Message(_Message, total=False):
 
     text: str
     """Absent if it was deleted and its text is not kept any more."""
+    replyTo: str
+    """The id of the message that this one answers. It may not exist."""
+    attributes: dict[str, Any]
+    """What the platform says about the message or its author."""
+    notice: bool
+    """It is a notice, which a moderator posted to everybody in the room."""
     deleted: Deletion
     """Only with `deleted` or `decision` in the search."""
 
@@ -138,6 +158,22 @@ class ReplayMessage(Message):
 
     offsetMs: int
     """Milliseconds into the recording. It never decreases from one message to the next."""
+
+
+class _Trace(TypedDict):
+    id: str
+    presenterIdx: int
+    accepted: dict[str, str]
+    presenter: dict[str, str]
+    archived: dict[str, str]
+
+
+class Trace(_Trace, total=False):
+    """Where a message is, as far as it is known. It is `acknowledged` only if the presenter's page acknowledged it."""
+
+    deleted: dict[str, str]
+    decisions: list[dict[str, Any]]
+    """For moderators."""
 
 
 class _Broadcast(TypedDict):
@@ -216,6 +252,8 @@ class Decision(_Decision, total=False):
     reason: str
     target: str
     message: Message
+    reports: int
+    """How many users had reported the message before."""
     user: int
     until: str
     purgeFrom: str
@@ -223,6 +261,23 @@ class Decision(_Decision, total=False):
     settings: dict[str, Any]
     settingsChanged: list[str]
     settingsUntil: dict[str, str]
+
+
+class _ReportedMessage(TypedDict):
+    message: Message
+    state: Literal["open", "closed"]
+    count: int
+    firstAt: str
+    lastAt: str
+    categories: dict[str, int]
+    reports: list[dict[str, Any]]
+
+
+class ReportedMessage(_ReportedMessage, total=False):
+    """A message that users reported. `count` and `categories` count users, `reports` are the latest 20."""
+
+    closed: dict[str, Any]
+    """The decision that closed the reports."""
 
 
 class _Receipt(TypedDict):
@@ -262,6 +317,8 @@ class Event(_Event, total=False):
     user: User | int
     text: str
     flags: list[str]
+    replyTo: str
+    attributes: dict[str, Any]
     deleted: bool
     target: str
     by: User

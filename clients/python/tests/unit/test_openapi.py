@@ -24,9 +24,10 @@ TIME = "2026-03-01T15:00:00.000Z"
 VALUES: dict[str, Any] = {
     "text": "안녕하세요", "message": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11", "idempotency_key": "key", "reason": "raid",
     "settings": dict.fromkeys(results.SettingsChange.__annotations__), "from_": TIME, "to": TIME, "flag": "ko.abuse",
+    "attribute": "color:#00C853", "attributes": {"color": "#00C853"}, "reply_to": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11",
     "deleted": "only", "decision": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11", "order": "desc", "format": "csv",
     "bom": True, "separator": "semicolon", "broadcast": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a12", "timeline": "wall",
-    "type": "user.banned", "mode": "anonymise",
+    "type": "user.banned", "mode": "anonymise", "position": "1-2-0", "category": "spam", "state": "open",
 }  # fmt: skip
 
 # Not of a client: probes, the documents, the original's surface, and the replay at the server's pace.
@@ -143,6 +144,7 @@ class OpenApi(TestCase):
                 "MessageBody": results.Message, "DeletionBody": results.Deletion, "BucketBody": results.Bucket,
                 "StatisticsBody": results.Statistics, "ChatterBody": results.Chatter, "WordBody": results.Word,
                 "HighlightBody": results.Highlight, "DecisionBody": results.Decision, "ReceiptBody": results.Receipt,
+                "TraceBody": results.Trace, "ReportedMessageBody": results.ReportedMessage,
             },
         }  # fmt: skip
         for role, types in pairs.items():
@@ -155,5 +157,5 @@ class OpenApi(TestCase):
 
 
 # An answer in which every call finds its member.
-LISTS = "messages bans holds moderators broadcasts decisions chatters words highlights erasures"
+LISTS = "messages bans holds moderators broadcasts decisions reports chatters words highlights erasures"
 PAGE: dict[str, Any] = {name: [] for name in LISTS.split()}

@@ -18,14 +18,17 @@ const decision = { idempotencyKey: 'key', reason: 'raid' };
 const ban = { ...decision, seconds: 60 };
 const settings = documents.ingest.components.schemas.SettingsChange.properties;
 const allSettings = Object.fromEntries(Object.keys(settings).map((name) => [name, null]));
-const search = { from: AT, to: new Date(AT), text: 'a', flag: 'ko.abuse', deleted: 'only', decision: ID };
+const search = {
+  ...{ from: AT, to: new Date(AT), text: 'a', flag: 'ko.abuse', attribute: 'color:#00C853' },
+  ...{ deleted: 'only', decision: ID },
+};
 const span = { from: AT, to: AT, first: 1, bucketSeconds: 60 };
 const audit = { from: AT, to: AT, type: 'user.banned', user: 1, by: 1, order: 'desc' };
 
 /** Every method with every option. One that is missing here is missed by the test. */
 const CALLS = {
   ingest: {
-    post: [[1, 'a', { idempotencyKey: 'key' }]],
+    post: [[1, 'a', { idempotencyKey: 'key', replyTo: ID, attributes: { color: '#00C853' } }]],
     lookUp: [[1, 'key']],
     lookUpEverywhere: [['key']],
     deleteMessage: [[1, ID, decision]],
@@ -33,6 +36,12 @@ const CALLS = {
     holds: [[1, { pageSize: 10 }]],
     release: [[1, ID, decision]],
     deny: [[1, ID, decision]],
+    postNotice: [[1, 'a', { idempotencyKey: 'key' }]],
+    pin: [[1, ID, { idempotencyKey: 'key' }]],
+    unpin: [[1, { idempotencyKey: 'key' }]],
+    getPin: [[1]],
+    report: [[1, ID, 'spam', { reason: 'a link' }]],
+    closeReports: [[1, ID, decision]],
     clear: [[1, decision]],
     ban: [[1, 2, { ...ban, purgeSeconds: 60 }]],
     unban: [[1, 2, decision]],
@@ -52,6 +61,7 @@ const CALLS = {
   archiver: {
     search: [[{ room: 1, user: 2, ...search, order: 'desc' }], [{ user: 2, ...search, order: 'desc' }]],
     getMessage: [[1, ID]],
+    trace: [[1, ID, { position: '1-2-0' }]],
     export: [[{ room: 1, user: 2, ...search }], [{ user: 2, ...search }]],
     exportFile: [[{ room: 1, ...search, order: 'desc', format: 'csv', bom: true, separator: 'semicolon' }]],
     broadcasts: [[1, { from: AT, to: AT, pageSize: 10 }]],
@@ -63,6 +73,7 @@ const CALLS = {
     words: [[1, span]],
     highlights: [[1, span]],
     decisions: [[audit], [{ room: 1, ...audit }]],
+    reports: [[1, { state: 'open', pageSize: 10 }]],
     erase: [[2, { mode: 'anonymise' }]],
     erasures: [[2]],
   },
@@ -78,6 +89,7 @@ const LISTS = [
   'moderators',
   'broadcasts',
   'decisions',
+  'reports',
   'chatters',
   'words',
   'highlights',

@@ -68,7 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
     let at = -5_364_662_400_000..7_258_118_400_000_i64;
     (user, any::<String>(), flags, at, any::<bool>()).prop_map(|((idx, nickname, role), text, flags, at, belated)| {
         let user = User { idx: UserIdx::stored(idx).unwrap(), nickname, role };
-        let body = Body::MessagePosted(MessagePosted { user, text, flags });
+        let body = Body::MessagePosted(MessagePosted { flags, ..MessagePosted::new(user, text) });
         let at = Timestamp::from_millisecond(at).unwrap();
         Event { at, belated, ..Event::now(PresenterIdx::try_from(42).unwrap(), body) }
     })

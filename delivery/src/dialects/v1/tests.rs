@@ -197,11 +197,12 @@ fn a_deleted_message_has_no_text() {
 fn every_other_frame_is_pinned() {
     let session = serde_json::from_str(r#""01890a5d-ac96-774b-bcce-b302099a8050""#).unwrap();
     let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
+    let pinned = "019ab5a0-8000-7000-8000-000000000001".parse().unwrap();
     let refused = |error| V1.token_refused(error);
     let expires_in = Duration::from_millis(3_599_900);
     let frames = [
-        V1.welcome(&Welcome { session, position, recovered: true, expires_in }).unwrap(),
-        V1.welcome(&Welcome { session, position, recovered: false, expires_in }).unwrap(),
+        V1.welcome(&Welcome { session, position, recovered: true, expires_in, pinned: None }).unwrap(),
+        V1.welcome(&Welcome { session, position, recovered: false, expires_in, pinned: Some(pinned) }).unwrap(),
         V1.renewed(Ok(expires_in)).unwrap(),
         V1.renewed(Err(TokenError::Expired)).unwrap(),
         V1.keepalive(position).unwrap(),

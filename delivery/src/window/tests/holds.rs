@@ -9,7 +9,7 @@ use crate::visibility::Visibility;
 const MODERATOR: Visibility = Visibility { moderates: false, erases: false, holds: true };
 
 fn posted(by: i64) -> MessagePosted {
-    MessagePosted { user: user(by), text: format!("of {by}"), flags: Vec::new() }
+    MessagePosted::new(user(by), format!("of {by}"))
 }
 
 fn held(target: EventId, by: i64, position: Position) -> Incoming {

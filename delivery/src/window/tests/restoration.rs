@@ -62,7 +62,7 @@ fn a_restored_message_is_shown_in_its_place_and_with_its_restoration_until_it_is
 #[test]
 fn a_restoration_has_the_message_as_it_was_with_its_position_and_without_what_is_ingests_own() {
     let mut window = Window::new(ROOMY);
-    let posted = MessagePosted { user: user(7), text: "\"request\":1".to_owned(), flags: vec!["a".to_owned()] };
+    let posted = MessagePosted { flags: vec!["a".to_owned()], ..MessagePosted::new(user(7), "\"request\":1") };
     let event = Event::now(room(1), Body::MessagePosted(posted));
     let request =
         chat::Request { key: chat::KeyId::of_event(event.id), digest: chat::RequestDigest::of("key", "text") };
@@ -132,7 +132,7 @@ fn no_restoration_shows_what_an_erased_user_wrote_or_why_it_was_deleted() {
 
 /// A message of room 1, sent so many seconds after 1970.
 fn sent(idx: i64, second: i64, position: Position) -> Incoming {
-    let posted = MessagePosted { user: user(idx), text: format!("{idx} at {second}"), flags: Vec::new() };
+    let posted = MessagePosted::new(user(idx), format!("{idx} at {second}"));
     at_second(second, position, Body::MessagePosted(posted))
 }
 

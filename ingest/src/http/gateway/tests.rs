@@ -42,7 +42,13 @@ const FORWARDED: [Header; 3] =
     [("x-forward-useridx", "42"), ("x-forward-email", "a%40b.c"), ("x-forward-nickname", "%EA%B0%80+%2B")];
 
 fn identity() -> Identity {
-    Identity { user_idx: 42, nickname: "가 +".to_owned(), email: "a@b.c".to_owned(), scopes: Vec::new() }
+    Identity {
+        user_idx: 42,
+        nickname: "가 +".to_owned(),
+        email: "a@b.c".to_owned(),
+        scopes: Vec::new(),
+        attributes: None,
+    }
 }
 
 #[test]

@@ -13,20 +13,26 @@ use crate::http::refused::status;
 use crate::refusal::{Part, Refusal};
 
 use Part::{
-    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Head, Held, Lookup, Message, Moderator,
-    NewBan, NewModerator, OriginalBody, Path, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Room, Seconds,
-    Settings, Token, User,
+    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Extras, Head, Held, Lookup, Message,
+    Moderator, NewBan, NewModerator, OriginalBody, Path, Pin, Posting, Purge, PurgeEverywhere, Query, Read, Reason,
+    Report, Room, Seconds, Settings, Text, Token, User,
 };
 
 /// The parts of each operation that can be refused.
-pub(super) const OPERATIONS: [(&str, &[Part]); 27] = [
-    ("post_message", &[Token, Head, Path, Room, Body, Posting, Append]),
+pub(super) const OPERATIONS: [(&str, &[Part]); 33] = [
+    ("post_message", &[Token, Head, Path, Room, Body, Text, Posting, Extras, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
     ("restore_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Deletion, Decision, Append]),
     ("list_holds", &[Token, Head, Read, Path, Room, Query, Moderator]),
     ("release_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Held, Decision, Append]),
     ("deny_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Held, Decision, Append]),
+    ("post_notice", &[Token, Head, Path, Room, Body, Text, Moderator, Decision, Append]),
+    ("get_pin", &[Token, Head, Read, Path, Room, Moderator, Pin]),
+    ("put_pin", &[Token, Head, Path, Room, Body, Message, Moderator, Decision, Append]),
+    ("delete_pin", &[Token, Head, Path, Room, Moderator, Pin, Decision, Append]),
+    ("report_message", &[Token, Head, Path, Room, Message, Body, Reason, Report, Append]),
+    ("close_reports", &[Token, Head, Path, Room, Message, Body, Reason, Moderator, Decision, Append]),
     ("get_request", &[Token, Head, Read, Path, Room, Lookup, Append]),
     ("get_request_everywhere", &[Token, Head, Read, Lookup, Append]),
     ("list_bans", &[Token, Head, Read, Path, Room, Query, Moderator]),
@@ -49,7 +55,7 @@ pub(super) const OPERATIONS: [(&str, &[Part]); 27] = [
     ("delete_moderator", &[Token, Head, Path, Room, User, Query, Reason, Appointing, Appointment, Decision, Append]),
     ("get_settings", &[Token, Head, Read, Path, Room, Moderator]),
     ("patch_settings", &[Token, Head, Path, Room, Body, Seconds, Reason, Moderator, Settings, Decision, Append]),
-    ("send_message", &[Token, Head, Room, Body, OriginalBody, Posting, Append]),
+    ("send_message", &[Token, Head, Room, Body, OriginalBody, Text, Posting, Append]),
     ("token", &[Token, Read]),
     ("root", &[]),
     ("openapi", &[]),

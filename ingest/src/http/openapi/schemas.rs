@@ -32,6 +32,11 @@ schema!(
 );
 
 schema!(
+    /// The document has `attributes::schema` in its place.
+    pub(crate) Attributes, ObjectBuilder::new().schema_type(Type::Object)
+);
+
+schema!(
     pub(crate) Seconds,
     integer()
         .minimum(Some(Number::Int(1)))
@@ -47,6 +52,14 @@ schema!(
         .maximum(Some(Number::UInt(LONGEST_PURGE_SECONDS as usize)))
         .description(Some("The ban deletes the user's messages in the room of so many seconds before it, at most 1 hour."))
         .examples([600])
+);
+
+schema!(
+    pub(crate) ReportCategory,
+    string()
+        .enum_values(Some(chat::ReportCategory::ALL.map(chat::ReportCategory::as_str)))
+        .description(Some("What is wrong with the message. New categories may be added."))
+        .examples(["spam"])
 );
 
 schema!(

@@ -7,7 +7,7 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chat::{EventId, Position, User};
+use chat::{Attributes, EventId, MessagePosted, Position, User};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -30,7 +30,7 @@ const LARGEST_PAGE: usize = 1_000;
 /// 256 KB: a page ends with the message that exceeds this, even if more were requested. A text may have 8 KB.
 const LARGEST_ANSWER_BYTES: usize = 256 * 1024;
 
-/// The bytes of a message in a response without its text and its author's nickname, with room to spare.
+/// The bytes of a message in a response without its text, its attributes and its author's nickname, with room to spare.
 const ITEM_BYTES: usize = 400;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
@@ -71,6 +71,13 @@ struct HoldBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     flags: Vec<String>,
+    /// The message of the room that this one answers.
+    #[serde(rename = "replyTo", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::EventId>, nullable = false)]
+    reply_to: Option<EventId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Attributes>, nullable = false)]
+    attributes: Option<Attributes>,
 }
 
 /// A page of a queue.
@@ -113,10 +120,11 @@ async fn list_holds(
     let count = queue.len();
     let (mut holds, mut bytes) = (Vec::new(), 0);
     for Waiting { position, at, held } in queue.into_iter().take(first) {
-        let (id, until, posted) = (held.target, format!("{:.3}", held.until), held.posted);
-        bytes += ITEM_BYTES + posted.user.nickname.len() + posted.text.len();
-        let (user, text, flags) = (posted.user, posted.text, posted.flags);
-        holds.push(HoldBody { id, position, at: format!("{at:.3}"), until, user, text, flags });
+        let (id, until) = (held.target, format!("{:.3}", held.until));
+        let MessagePosted { user, text, flags, reply_to, attributes } = held.posted;
+        bytes += ITEM_BYTES + user.nickname.len() + text.len();
+        bytes += attributes.as_ref().map_or(0, |attributes| attributes.as_json().len());
+        holds.push(HoldBody { id, position, at: format!("{at:.3}"), until, user, text, flags, reply_to, attributes });
         if bytes > LARGEST_ANSWER_BYTES {
             break;
         }

@@ -25,6 +25,7 @@ use crate::http::post::{self, Message};
 use crate::http::quota::with_quota;
 use crate::moderation::decide::Decision;
 use crate::posting::accept::Accepted;
+use crate::posting::extras::Extras;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
 use crate::state::Ingest;
@@ -38,12 +39,22 @@ pub(crate) fn posting() -> OpenApiRouter<Arc<Ingest>> {
 }
 
 /// A message. Unlisted members are ignored.
+// Members are parsed as any value, so that each is refused with its own code.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(examples(json!({ "text": "안녕하세요" })))]
 struct NewMessage {
     #[serde(default)]
     #[schema(value_type = schemas::Text, required)]
     text: Value,
+    /// The message of the room that this one answers. Whether there is one is not checked.
+    #[serde(default)]
+    #[schema(value_type = Option<schemas::EventId>)]
+    reply_to: Value,
+    /// In place of those of the sender's token. Only with the scope `chat:attributes`.
+    #[serde(default)]
+    #[schema(value_type = Option<schemas::Attributes>)]
+    attributes: Value,
 }
 
 impl Shape for NewMessage {
@@ -55,6 +66,10 @@ impl Message for NewMessage {
 
     fn into_text(self) -> Value {
         self.text
+    }
+
+    fn take_extras(&mut self, sender: &Sender) -> Result<Option<Box<Extras>>, Refusal> {
+        Extras::parse(self.reply_to.take(), &self.attributes, sender)
     }
 
     fn room(&self, path: Option<PresenterIdx>, _sender: &Sender) -> Result<PresenterIdx, Refusal> {

@@ -20,12 +20,12 @@ fn seconds(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-/// The queues of rooms for two messages each, replayed so far at second 0.
+/// The queues of rooms, replayed so far at second 0.
 struct Queues(Holds);
 
 impl Queues {
     fn new() -> Queues {
-        Queues(Holds::new(2))
+        Queues(Holds::default())
     }
 
     /// Holds a message of the user in room 42 until second 60.
@@ -36,7 +36,7 @@ impl Queues {
     }
 
     fn hold_again(&self, sequence: u64, by: i64, target: EventId) {
-        let posted = MessagePosted { user: user(by), text: "held".to_owned(), flags: Vec::new() };
+        let posted = MessagePosted::new(user(by), "held");
         let held = MessageHeld { target, until: seconds(60), posted };
         self.apply(sequence, EventId::of_hold(target), Body::MessageHeld(Box::new(held)));
     }
@@ -47,7 +47,7 @@ impl Queues {
     }
 
     fn release(&self, sequence: u64, target: EventId) {
-        let posted = MessagePosted { user: user(7), text: "held".to_owned(), flags: Vec::new() };
+        let posted = MessagePosted::new(user(7), "held");
         let held = Hold { at: seconds(0), position: at(1), by: user(3), reason: None };
         self.apply(sequence, target, Body::MessageReleased(Box::new(MessageReleased { posted, held })));
     }
@@ -71,10 +71,10 @@ fn a_queue_has_its_rooms_messages_in_order_until_their_time_is_over() {
         queues.0.queue(room(42), Some(at(1)), 10, seconds(0)).iter().map(|waiting| waiting.position).collect();
     assert_eq!(after, [at(2)]);
     assert!(queues.0.queue(room(43), None, 10, seconds(0)).is_empty());
-    assert!(queues.0.is_full(room(42), seconds(0)) && !queues.0.is_full(room(43), seconds(0)));
+    assert!(queues.0.is_full(room(42), 2, seconds(0)) && !queues.0.is_full(room(43), 2, seconds(0)));
     assert!(queues.0.find(room(42), first, seconds(59)).is_some());
     assert!(queues.0.find(room(43), first, seconds(59)).is_none());
-    assert!(queues.0.find(room(42), first, seconds(60)).is_none() && !queues.0.is_full(room(42), seconds(60)));
+    assert!(queues.0.find(room(42), first, seconds(60)).is_none() && !queues.0.is_full(room(42), 2, seconds(60)));
     queues.0.tidy(seconds(60));
     assert!(queues.0.positions().is_empty());
 }

@@ -183,3 +183,22 @@ fn a_ban_from_every_room_suspends_a_role_until_it_ends() {
     assert!(rules.appointment(room(1), user(7)).is_some());
     assert!(rules.moderates(room(1), user(7), now + 60.seconds()));
 }
+
+#[test]
+fn new_settings_of_the_deployment_count_where_a_room_has_set_nothing_itself() {
+    let (rules, now) = (rules(), chat::now());
+    rules.apply(
+        at(1),
+        &set(json!({"slowModeSeconds": 9, "words": ["crate"]}), &["slowModeSeconds", "words"], json!({})),
+        now,
+    );
+    let length = |idx| rules.current(room(idx), now).settings.max_length;
+    let before = deployment().max_length;
+    assert_eq!((length(1), length(2)), (before, before));
+
+    rules.set_deployment(Settings { max_length: before - 1, slow_mode_seconds: 77, ..deployment() });
+    assert_eq!((length(1), length(2)), (before - 1, before - 1));
+    let slow = |idx| rules.current(room(idx), now).settings.slow_mode_seconds;
+    assert_eq!((slow(1), slow(2)), (9, 77));
+    assert!(rules.current(room(1), now).words.is_some(), "the room's own words stay");
+}

@@ -1,5 +1,5 @@
 //! Rates: one cell-rate limiter (GCRA) per user and room, one per user for all rooms, one per user for decisions,
-//! one per user for reads.
+//! one per user for reports, one per user for reads.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(super) enum Policy {
     User,
     /// A user's decisions in all rooms.
     Decisions,
+    /// A user's reports in all rooms.
+    Reports,
     /// A user's reads at this node.
     Reads,
 }
@@ -85,6 +87,7 @@ impl Policy {
             Policy::Room(_) => "room",
             Policy::User => "user",
             Policy::Decisions => "decisions",
+            Policy::Reports => "reports",
             Policy::Reads => "reads",
         }
     }

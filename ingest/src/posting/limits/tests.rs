@@ -18,6 +18,7 @@ fn limits() -> Limits {
         moderator_rate,
         user_rate,
         decision_rate,
+        report_rate: decision_rate,
         read_rate,
         bans_in_room: 1_000,
         bans_everywhere: 10_000,
@@ -342,7 +343,21 @@ fn reads_have_their_own_rate() {
     assert!(matches!(refused, Spent { quota: Quota { policy: "reads", .. }, .. }), "{refused:?}");
     assert!(limits.read(UserIdx::try_from(8).unwrap()).is_ok());
     assert!(limits.decide(EventId::new(), user).is_ok());
+    assert!(limits.report(EventId::new(), user).is_ok());
     assert!(write(&limits, ask(1, VIEWER, "hi"), &settings()).is_ok());
+}
+
+#[test]
+fn reports_have_a_rate_of_their_own_which_counts_those_of_the_log_once() {
+    let (limits, user, own) = (limits(), UserIdx::try_from(7).unwrap(), EventId::new());
+    assert!(limits.report(own, user).is_ok());
+    // Its own report comes back from the log, and another node's comes.
+    limits.observe_report(own, user, Duration::ZERO);
+    limits.observe_report(EventId::new(), user, Duration::ZERO);
+    assert!(limits.report(EventId::new(), user).is_ok());
+    let refused = limits.report(EventId::new(), user).unwrap_err();
+    assert!(matches!(refused, Spent { quota: Quota { policy: "reports", .. }, .. }), "{refused:?}");
+    assert!(limits.decide(EventId::new(), user).is_ok() && limits.read(user).is_ok());
 }
 
 #[test]
@@ -351,6 +366,7 @@ fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
         moderator_rate: Rate { messages: 1, seconds: 1 },
         user_rate: Rate { messages, seconds },
         decision_rate: Rate { messages: 1, seconds: 1 },
+        report_rate: Rate { messages: 1, seconds: 1 },
         read_rate: Rate { messages: 1, seconds: 1 },
         bans_in_room: 1,
         bans_everywhere: 1,
@@ -362,4 +378,18 @@ fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
         let error = Limits::new(&config(messages, seconds)).unwrap_err();
         assert!(error.contains("ingest.limits.user_rate must be"), "{error}");
     }
+}
+
+#[test]
+fn limits_that_are_set_later_count_from_then_on() {
+    let limits = limits();
+    let reads = |user: i64| {
+        let user = UserIdx::try_from(user).unwrap();
+        (0..10).filter(|_| limits.read(user).is_ok()).count()
+    };
+    assert_eq!(reads(1), 2);
+    let before = *limits.config.read();
+    limits.set(&LimitsConfig { read_rate: Rate { messages: 4, seconds: 3_600 }, bans_in_room: 7, ..before });
+    assert_eq!((reads(1), reads(2)), (4, 4), "with the full quota of the new rate");
+    assert_eq!(limits.most_bans(Some(PresenterIdx::try_from(1).unwrap())), 7);
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chat::{EventId, Position};
 
 use super::{BROADCASTS_MS, CHATTING, Draft, ERASED, Event, MS, PSEUDONYM, ROOMS, World, at_ms};
-use crate::history::{Dialect, Line, Observation, Phase, Reading};
+use crate::history::{Dialect, Line, Observation, Phase, ReaderView, Reading, StreamState};
 
 impl World {
     pub(super) fn finish(mut self, end: u64) -> Vec<Line> {
@@ -27,6 +27,10 @@ impl World {
             self.presenter(room, &positions, end);
         }
         self.chatting(&positions, end);
+        let views = [ReaderView::Moderator, ReaderView::Flags, ReaderView::Viewer, ReaderView::Viewer];
+        for (room, view) in (1..=ROOMS).zip(views) {
+            self.reader(room, view, &positions, end);
+        }
         self.draft(end + 500 * MS, Observation::Phase { phase: Phase::Drained });
 
         let mut lines: Vec<(u64, Observation)> = Vec::new();
@@ -47,7 +51,7 @@ impl World {
         }
         let after = end + 5_000 * MS;
         for (sequence, (at, number)) in stored.iter().enumerate() {
-            let Event { id, room, kind, user, text, target, reason, .. } = &self.events[*number];
+            let Event { id, room, kind, user, text, target, reason, purge, sent, .. } = &self.events[*number];
             lines.push((
                 after,
                 Observation::Logged {
@@ -59,12 +63,17 @@ impl World {
                     text: text.clone(),
                     target: *target,
                     reason: reason.clone(),
+                    purge_seconds: *purge,
+                    sent: at_ms(*sent),
                     stored: at_ms((at / MS) as i64),
                 },
             ));
         }
         let last = stored.len() as u64;
-        lines.push((after, Observation::Stream { epochs: vec![7], first: 1, last, acknowledged: Some(last) }));
+        lines.push((
+            after,
+            Observation::Stream(StreamState { epochs: vec![7], first: 1, last, acknowledged: Some(last) }),
+        ));
         for Event { room, id, kind, user, target, reason, .. } in self.events.iter().filter(|it| it.reason.is_some()) {
             let (room, id, position, kind) = (*room, *id, positions[id], (*kind).to_owned());
             let (user, target, reason) = (*user, *target, reason.clone());
@@ -74,7 +83,7 @@ impl World {
         }
         for number in 1..=ROOMS {
             let room: Vec<&Event> = self.events.iter().filter(|event| event.is_of(number)).collect();
-            let shown = |id: EventId| room.iter().find(|event| event.takes(id, &room)).map(|event| event.id);
+            let deletion = |event: &Event| event.deletion(&room, u64::MAX);
             // The author of a message after the erasures. None: the message is removed.
             let left = |event: &Event| match event.user.filter(|_| event.is_erased(u64::MAX, &room)) {
                 None => event.user,
@@ -82,7 +91,7 @@ impl World {
             };
             for event in room.iter().filter(|event| event.text.is_some() && left(event).is_some()) {
                 let (id, position, text) = (event.id, positions[&event.id], event.text.clone().unwrap());
-                let deleted = shown(id);
+                let deleted = deletion(event);
                 let user = left(event).unwrap();
                 let archived = Observation::Archived { room: number, id, position, user, text: text.clone(), deleted };
                 lines.push((after + 1, archived));
@@ -99,7 +108,7 @@ impl World {
                 lines.push((follows, Observation::ReplayBegins { replay, room: number, broadcast }));
                 for event in room.iter().filter(|event| (began..=over).contains(&event.sent)) {
                     follows = (follows + 1).max(event.stored + 200 * MS);
-                    let is_deleted = room.iter().any(|other| other.stored <= follows && other.takes(event.id, &room));
+                    let is_deleted = event.deletion(&room, follows).is_some();
                     let is_removed = event.is_erased(follows, &room) && left(event).is_none();
                     let Some(text) = event.text.clone().filter(|_| !is_deleted && !is_removed) else { continue };
                     let (id, position) = (event.id, positions[&event.id]);
@@ -109,7 +118,7 @@ impl World {
                 let mut replay = Vec::new();
                 let mut offset_ms = 0;
                 for event in room.iter().filter(|event| (began..=over).contains(&event.sent)) {
-                    let is_shown = shown(event.id).is_none() && left(event).is_some();
+                    let is_shown = deletion(event).is_none() && left(event).is_some();
                     let Some(text) = event.text.clone().filter(|_| is_shown) else { continue };
                     offset_ms = offset_ms.max(event.sent - began);
                     let (id, position, broadcast) = (event.id, positions[&event.id], broadcast.clone());
@@ -151,7 +160,7 @@ impl World {
                 Observation::Welcome { session, room: number, node, dialect, asked, position, recovered, fresh };
             lines.push((after + 3, welcome));
             for event in room.iter().filter(|event| !event.is_erased(u64::MAX, &room)) {
-                let text = event.text.clone().filter(|_| shown(event.id).is_none());
+                let text = event.shown(&room, u64::MAX);
                 lines.push((after + 4, event.frame(session, positions[&event.id], text)));
             }
         }

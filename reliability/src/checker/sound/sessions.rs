@@ -55,13 +55,12 @@ impl World {
                 if at >= replaced {
                     break;
                 }
-                let deleted = events.iter().any(|other| other.stored <= at && other.takes(event.id, &events));
                 let position = positions[&event.id];
                 if event.is_erased(at, &events) {
                     next += 1;
                     continue;
                 }
-                drafts.push((at, event.frame(session, position, event.text.clone().filter(|_| !deleted))));
+                drafts.push((at, event.frame(session, position, event.shown(&events, at))));
                 if self.rng.u32(..10) == 0 {
                     drafts.push((at, Observation::Keepalive { session, position: Some(position) }));
                 }
@@ -123,7 +122,7 @@ impl World {
                     break;
                 }
                 next += 1;
-                let is_deleted = events.iter().any(|other| other.stored <= at && other.takes(event.id, &events));
+                let is_deleted = event.deletion(&events, at).is_some();
                 let is_gone = is_deleted || event.is_erased(at, &events);
                 let Some(text) = event.text.clone().filter(|_| !is_gone) else { continue };
                 drafts.push((at, event.frame(session, positions[&event.id], Some(text))));

@@ -29,8 +29,8 @@ fn a_decision_in_the_log_that_is_not_archived_is_noticed() {
 fn let_go(lines: &mut Vec<Line>, up_to: u64) {
     lines.retain(|line| !matches!(&line.what, Observation::Logged { position, .. } if position.sequence <= up_to));
     for line in lines {
-        if let Observation::Stream { first, .. } = &mut line.what {
-            *first = up_to + 1;
+        if let Observation::Stream(stream) = &mut line.what {
+            stream.first = up_to + 1;
         }
     }
 }
@@ -58,8 +58,8 @@ fn a_log_that_drops_unacknowledged_events_is_noticed() {
         caught("nothing_leaves_the_log_unarchived", |lines, _| {
             let_go(lines, 50);
             for line in lines {
-                if let Observation::Stream { acknowledged, .. } = &mut line.what {
-                    *acknowledged = so_far;
+                if let Observation::Stream(stream) = &mut line.what {
+                    stream.acknowledged = so_far;
                 }
             }
         });
@@ -92,7 +92,7 @@ fn lose(lines: &mut Vec<Line>, wanted: EventId) {
     let Observation::Logged { room, position, .. } = lines[place].what else { unreachable!("it was looked for") };
     lines.retain(|line| !matches!(line.what, Observation::Logged { id, .. } if id == wanted));
     let at = lines[place - 1].at;
-    lines.insert(place, Line { at, what: Observation::Lost { fault: 1, room, id: wanted, position } });
+    lines.insert(place, Line { at, what: Observation::Lost(LostEvent { fault: 1, room, id: wanted, position }) });
 }
 
 #[test]

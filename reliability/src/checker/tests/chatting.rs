@@ -15,10 +15,11 @@ fn shown(line: &Line) -> EventId {
     }
 }
 
-/// Whether nothing deletes the message of that frame, then or for some time after, and its author is not erased.
+/// Whether nothing deletes the message of that frame, then or for some time after, nothing restores it, and its author
+/// is not erased.
 fn is_kept(lines: &[Line], frame: usize) -> bool {
     let shown = shown(&lines[frame]);
-    if of_erased_users(lines).contains(&shown) {
+    if of_erased_users(lines).contains(&shown) || is_restored(lines, shown) {
         return false;
     }
     let decision = lines.iter().find_map(|line| match line.what {
@@ -143,7 +144,7 @@ fn an_unsaved_cursor_is_noticed_by_repeated_messages() {
         let at = lines[late].at;
         lines.insert(
             late + 1,
-            Line { at, what: Observation::Frame { session, id, position, kind, text, reason: None } },
+            Line { at, what: Observation::Frame { session, id, position, kind, text, target: None, reason: None } },
         );
     });
 }

@@ -63,8 +63,10 @@ fn an_erased_message_that_is_shown_is_noticed() {
     caught("erased_is_gone", |lines, rng| {
         let anonymised = rng.bool();
         let (gone, ..) = erased(lines, rng, anonymised);
-        let is_late =
-            |what: &Observation| matches!(what, Observation::Frame { session, text: Some(_), .. } if *session > 1_000);
+        let is_late = |what: &Observation| match what {
+            Observation::Frame { session, kind, text: Some(_), .. } => *session > 1_000 && kind == "message.posted",
+            _ => false,
+        };
         let place = any(lines, rng, is_late);
         if let Observation::Frame { id, .. } = &mut lines[place].what {
             *id = gone;

@@ -17,7 +17,7 @@ fn lose(lines: &mut Vec<Line>, rng: &mut Rng, room_is: impl Fn(&[Line], i64) -> 
         _ => false,
     });
     let Observation::Ok { id, position, .. } = lines[ok].what else { unreachable!("it was looked for") };
-    let lost = Observation::Lost { fault: 0, room: rooms.get(&id).copied(), id, position };
+    let lost = Observation::Lost(LostEvent { fault: 0, room: rooms.get(&id).copied(), id, position });
     lines.insert(ok + 1, Line { at: lines[ok].at, what: lost });
     lines.retain(|line| !matches!(&line.what, Observation::Logged { id: logged, .. } if *logged == id));
     (id, position)

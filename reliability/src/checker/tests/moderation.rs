@@ -2,14 +2,15 @@
 
 use super::*;
 
-/// The line of a deleted message.
+/// The line of the decision about a deleted message, which nobody restores.
 fn deleted(lines: &[Line], rng: &mut Rng) -> usize {
     // The line of the confirmation of a deletion.
     let confirmed = any(lines, rng, |what| match what {
         Observation::Confirmed { decision: confirmed, .. } => lines.iter().any(|line| {
             matches!(
                 &line.what,
-                Observation::Decides { decision, decided: Decided::Delete { .. }, .. } if decision == confirmed
+                Observation::Decides { decision, decided: Decided::Delete { target }, .. }
+                    if decision == confirmed && !is_restored(lines, *target)
             )
         }),
         _ => false,
@@ -106,7 +107,8 @@ fn a_message_deleted_without_a_decision_is_noticed() {
         *deleted = Some(EventId::new());
         // Only the last message of a room is certainly after every clear. Elsewhere a decision may explain the loss.
         lines.retain(|line| {
-            !matches!(&line.what, Observation::Decides { decided: Decided::Clear | Decided::Delete { .. }, .. })
+            let Observation::Decides { decided, .. } = &line.what else { return true };
+            !matches!(decided, Decided::Clear | Decided::Delete { .. } | Decided::Ban { purge_seconds: Some(_), .. })
         });
     });
 }
@@ -131,7 +133,7 @@ fn a_late_ban_is_noticed() {
                 let asked = lines[..sent].iter().rposition(|line| {
                     matches!(
                         &line.what,
-                        Observation::Decides { room, decided: Decided::Ban { user }, .. }
+                        Observation::Decides { room, decided: Decided::Ban { user, .. }, .. }
                             if *room == Some(place) && *user == who
                     )
                 });
@@ -165,6 +167,7 @@ fn a_deleted_message_on_a_chatting_socket_is_noticed() {
             unreachable!()
         };
         let gone = any(lines, rng, |what| match what {
+            Observation::Archived { room: CHATTING, id: gone, .. } if is_restored(lines, *gone) => false,
             Observation::Archived { room: CHATTING, id: gone, deleted: Some(_), .. } => lines.iter().any(|line| {
                 let decision = match &line.what {
                     Observation::Decides { decision, decided: Decided::Delete { target }, .. } if target == gone => {
@@ -189,6 +192,7 @@ fn a_deleted_message_on_a_chatting_socket_is_noticed() {
             position,
             kind: "message.posted".to_owned(),
             text: Some(text),
+            target: None,
             reason: None,
         };
         lines.insert(last + 1, Line { at, what });
@@ -213,7 +217,7 @@ fn a_deleted_message_beside_the_video_is_noticed() {
 fn follow(lines: &mut Vec<Line>, rng: &mut Rng, is_clear: bool, after: u64, fault: &str, healed_before: u64) {
     lines.retain(|line| !matches!(line.what, Observation::Breaks { .. } | Observation::Heals { .. }));
     let gone = any(lines, rng, |what| match what {
-        Observation::Archived { deleted: Some(by), .. } => {
+        Observation::Archived { id, deleted: Some(by), .. } if !is_restored(lines, *id) => {
             let kind = if is_clear { "room.cleared" } else { "message.deleted" };
             lines
                 .iter()

@@ -29,8 +29,8 @@ fn repeat(lines: &mut Vec<Line>, welcome: usize, frames: &[usize]) {
     let repeated: Vec<Line> = frames
         .iter()
         .map(|line| match lines[*line].what.clone() {
-            Observation::Frame { id, position, kind, text, reason, .. } => {
-                Line { at, what: Observation::Frame { session: newer, id, position, kind, text, reason } }
+            Observation::Frame { id, position, kind, text, target, reason, .. } => {
+                Line { at, what: Observation::Frame { session: newer, id, position, kind, text, target, reason } }
             }
             _ => unreachable!("it was looked for"),
         })

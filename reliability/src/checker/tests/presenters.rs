@@ -142,9 +142,11 @@ fn a_session_that_continues_beside_its_successor_is_noticed() {
             .enumerate()
             .filter(|(_, line)| line.at > begins + 2_200_000)
             .filter_map(|(place, line)| match line.what.clone() {
-                Observation::Frame { session, id, position, kind, text: Some(text), reason } if session == newer => {
-                    let what = Observation::Frame { session: newer - 1, id, position, kind, text: Some(text), reason };
-                    Some((place, Line { at: line.at, what }))
+                mut what @ Observation::Frame { text: Some(_), .. } => {
+                    let Observation::Frame { session, .. } = &mut what else { unreachable!() };
+                    let is_newer = *session == newer;
+                    *session = newer - 1;
+                    is_newer.then_some((place, Line { at: line.at, what }))
                 }
                 _ => None,
             })

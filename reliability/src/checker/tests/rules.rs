@@ -7,7 +7,7 @@ type Banned = (Option<i64>, i64);
 
 fn decided(what: &Observation) -> Option<(Banned, bool, u64)> {
     match what {
-        Observation::Decides { decision, room, decided: Decided::Ban { user }, .. } => {
+        Observation::Decides { decision, room, decided: Decided::Ban { user, .. }, .. } => {
             Some(((*room, *user), true, *decision))
         }
         Observation::Decides { decision, room, decided: Decided::Unban { user }, .. } => {

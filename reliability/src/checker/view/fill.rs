@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chat::EventId;
 
-use super::places::is_decision;
+use super::places::{MESSAGE, is_decision};
 use super::{
     Answer, Broadcast, Copied, Decision, Erasure, Fault, Followed, Lost, Place, Post, Request, Ruling, Session, Source,
     Start, Stream, View,
 };
-use crate::history::{Beginning, Observation, ReviewVerdict, Surface};
+use crate::history::{Beginning, LostEvent, Observation, ReviewVerdict, StreamState, Surface};
 
 /// The close code of a session that a newer one replaced.
 const REPLACED: u16 = 4002;
@@ -19,9 +19,6 @@ const NOT_SHOWN: [&str; 2] = ["presenter.connected", "presenter.disconnected"];
 
 /// The status of an erasure that is complete. With another 2xx the archiver carries it on in the background.
 const DONE: u16 = 200;
-
-/// The type of a message event.
-const MESSAGE: &str = "message.posted";
 
 impl<'a> View<'a> {
     /// Gives each message that the review hook replaced its original text, wherever it was found.
@@ -46,7 +43,8 @@ impl<'a> View<'a> {
                 self.replaced.insert(*id);
             }
         }
-        let shown = self.sessions.iter_mut().flat_map(|session| &mut session.frames);
+        let readers = self.readers.iter_mut().map(|reader| &mut reader.session);
+        let shown = self.sessions.iter_mut().chain(readers).flat_map(|session| &mut session.frames);
         let followed = self.followed.values_mut().flat_map(|followed| &mut followed.shown);
         shown.chain(followed).for_each(|place| {
             sent(place);
@@ -141,16 +139,28 @@ impl<'a> View<'a> {
                     is_replaced: false,
                 });
             }
-            Observation::Frame { session, id, position, kind, text, reason } => {
+            Observation::Frame { session, id, position, kind, text, target, reason } => {
                 let Some(session) = places.get(session) else { return };
                 let (id, position, text, is_message) = (*id, *position, text.as_deref(), kind == MESSAGE);
-                let place = Place { text, is_message, ..Place::shown(line, id, position, "") };
+                let target = *target;
+                let place = Place { text, is_message, kind, target, ..Place::shown(line, id, position, "") };
                 self.sessions[*session].frames.push(place);
                 if is_decision(kind) {
                     let room = Some(self.sessions[*session].room);
                     let (source, position, reason) = (Source::Socket, Some(position), reason.as_deref());
-                    let (user, target) = (None, None);
-                    self.rulings.push(Ruling { source, line, room, id, position, kind, user, target, reason });
+                    let (user, purge_seconds) = (None, None);
+                    self.rulings.push(Ruling {
+                        source,
+                        line,
+                        room,
+                        id,
+                        position,
+                        kind,
+                        user,
+                        target,
+                        reason,
+                        purge_seconds,
+                    });
                 }
             }
             Observation::Keepalive { session, position } => {
@@ -180,9 +190,9 @@ impl<'a> View<'a> {
 
     pub(super) fn decisions(&mut self, line: usize, what: &'a Observation) {
         match what {
-            Observation::Decides { decision, attempt, node, room, decided, reason } => {
+            Observation::Decides { decision, attempt, node, room, by, decided, reason } => {
                 self.reasons.insert(reason, *decision);
-                let new = || Decision { request: Request::new(line, *room), decided, reason };
+                let new = || Decision { request: Request::new(line, *room), by: *by, decided, reason };
                 let decision = self.decisions.entry(*decision).or_insert_with(new);
                 decision.request.send(*attempt, line, node, Surface::V1);
             }
@@ -224,7 +234,19 @@ impl<'a> View<'a> {
 
     pub(super) fn log(&mut self, line: usize, what: &'a Observation) {
         match what {
-            Observation::Logged { room, id, position, kind, user, text, target, reason, stored } => {
+            Observation::Logged {
+                room,
+                id,
+                position,
+                kind,
+                user,
+                text,
+                target,
+                reason,
+                purge_seconds,
+                sent,
+                stored,
+            } => {
                 if NOT_SHOWN.contains(&kind.as_str()) {
                     return;
                 }
@@ -232,11 +254,23 @@ impl<'a> View<'a> {
                 self.copies.insert(position, Copied { line, id, stored: *stored });
                 if is_decision(kind) {
                     let (source, position, reason) = (Source::Log, Some(position), reason.as_deref());
-                    let (room, target) = (*room, *target);
-                    self.rulings.push(Ruling { source, line, room, id, position, kind, user, target, reason });
+                    let (room, target, purge_seconds) = (*room, *target, *purge_seconds);
+                    self.rulings.push(Ruling {
+                        source,
+                        line,
+                        room,
+                        id,
+                        position,
+                        kind,
+                        user,
+                        target,
+                        reason,
+                        purge_seconds,
+                    });
                 }
                 let text = text.as_deref();
-                let place = Place { text, user, is_message, ..Place::shown(line, id, position, "") };
+                let sent = Some(*sent);
+                let place = Place { text, user, is_message, kind, sent, ..Place::shown(line, id, position, "") };
                 match room {
                     Some(room) => {
                         let first = self.logged.entry(id).or_insert((*room, place));
@@ -252,7 +286,7 @@ impl<'a> View<'a> {
                     }
                 }
             }
-            Observation::Stream { epochs, first, last, acknowledged } => {
+            Observation::Stream(StreamState { epochs, first, last, acknowledged }) => {
                 let (first, last, acknowledged) = (*first, *last, *acknowledged);
                 self.streams.push(Stream { line, epochs, first, last, acknowledged });
             }
@@ -270,12 +304,36 @@ impl<'a> View<'a> {
             Observation::Audited { room, id, position, kind, user, target, reason } => {
                 let (source, position, reason) = (Source::Archive, Some(*position), reason.as_deref());
                 let (room, id, user, target) = (*room, *id, *user, *target);
-                self.rulings.push(Ruling { source, line, room, id, position, kind, user, target, reason });
+                let purge_seconds = None;
+                self.rulings.push(Ruling {
+                    source,
+                    line,
+                    room,
+                    id,
+                    position,
+                    kind,
+                    user,
+                    target,
+                    reason,
+                    purge_seconds,
+                });
             }
             Observation::Listed { room, id, kind, user, target, reason } => {
                 let (source, position, reason) = (Source::List, None, reason.as_deref());
                 let (room, id, user, target) = (*room, *id, *user, *target);
-                self.rulings.push(Ruling { source, line, room, id, position, kind, user, target, reason });
+                let purge_seconds = None;
+                self.rulings.push(Ruling {
+                    source,
+                    line,
+                    room,
+                    id,
+                    position,
+                    kind,
+                    user,
+                    target,
+                    reason,
+                    purge_seconds,
+                });
             }
             Observation::Replayed { room, id, position, text, sent } => {
                 let place = Place { sent: Some(*sent), ..Place::shown(line, *id, *position, text) };
@@ -303,7 +361,7 @@ impl<'a> View<'a> {
                 }
             }
             Observation::Reviewed { text, verdict } => drop(self.reviews.insert(text, (line, verdict))),
-            Observation::Lost { room, id, position, .. } => {
+            Observation::Lost(LostEvent { room, id, position, .. }) => {
                 self.lost.insert(*id, (line, *position));
                 self.losses.push(Lost { line, room: *room, id: *id });
             }

@@ -7,6 +7,9 @@ use jiff::Timestamp;
 
 use crate::history::Dialect;
 
+/// The type of a message.
+pub(super) const MESSAGE: &str = "message.posted";
+
 /// A sighting of an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
@@ -17,9 +20,13 @@ pub(crate) struct Place<'a> {
     /// The author, if known.
     pub(crate) user: Option<i64>,
     pub(crate) is_message: bool,
+    /// The type of the event.
+    pub(crate) kind: &'a str,
+    /// On a socket: the message that a deletion or a restoration is about.
+    pub(crate) target: Option<EventId>,
     /// In the archive: the decision that deleted it.
     pub(crate) deleted: Option<EventId>,
-    /// In the replay: when it was sent.
+    /// In the log and in the replay: when it was sent.
     pub(crate) sent: Option<Timestamp>,
     /// Beside the video: the offset in the recording, in milliseconds.
     pub(crate) offset: Option<i64>,
@@ -28,8 +35,24 @@ pub(crate) struct Place<'a> {
 impl<'a> Place<'a> {
     /// A message with its text.
     pub(crate) fn shown(line: usize, id: EventId, position: Position, text: &'a str) -> Place<'a> {
-        let text = Some(text);
-        Place { line, id, position, text, user: None, is_message: true, deleted: None, sent: None, offset: None }
+        Place {
+            line,
+            id,
+            position,
+            text: Some(text),
+            user: None,
+            is_message: true,
+            kind: MESSAGE,
+            target: None,
+            deleted: None,
+            sent: None,
+            offset: None,
+        }
+    }
+
+    /// The message whose text it has: its own, or that of the message that it restores.
+    pub(crate) fn shows(&self) -> Option<EventId> {
+        self.text.and(if self.is_message { Some(self.id) } else { self.target })
     }
 }
 
@@ -76,10 +99,21 @@ pub(crate) struct Ruling<'a> {
     pub(crate) user: Option<i64>,
     pub(crate) target: Option<EventId>,
     pub(crate) reason: Option<&'a str>,
+    /// In the log: how far back a ban deletes the user's messages.
+    pub(crate) purge_seconds: Option<u32>,
 }
 
 /// The types of decision events.
-const DECISIONS: [&str; 5] = ["message.deleted", "room.cleared", "room.updated", "user.banned", "user.unbanned"];
+const DECISIONS: [&str; 8] = [
+    "message.deleted",
+    "message.restored",
+    "moderator.added",
+    "moderator.removed",
+    "room.cleared",
+    "room.updated",
+    "user.banned",
+    "user.unbanned",
+];
 
 pub(super) fn is_decision(kind: &str) -> bool {
     DECISIONS.contains(&kind)

@@ -137,6 +137,8 @@ pub(crate) struct Post<'a> {
 #[derive(Debug)]
 pub(crate) struct Decision<'a> {
     pub(crate) request: Request<'a>,
+    /// The user, if the only right is that of a moderator of the room.
+    pub(crate) by: Option<i64>,
     pub(crate) decided: &'a Decided,
     pub(crate) reason: &'a str,
 }

@@ -63,7 +63,7 @@ async fn wire(server: &Server, request: &str) -> String {
 #[tokio::test]
 async fn both_paths_send_the_same_bytes() {
     let [fast, slow] = [
-        Server::start_with(router(), Cases, |config| config.request_timeout = Span::from_millis(300)).await,
+        Server::start_with(router(), Cases, None, |config| config.request_timeout = Span::from_millis(300)).await,
         Server::start(router(), |config| config.request_timeout = Span::from_millis(300)).await,
     ];
     let mut requests = Vec::new();

@@ -1,0 +1,78 @@
+//! Looks up single events, at a position or by id. It is for questions of people: a reader of many events tails the
+//! log.
+
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use chat::{EventId, Position, PresenterIdx};
+use futures_util::{StreamExt as _, stream};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::jetstream::{find_stream, request, timestamp};
+use crate::partition;
+use crate::read::entry::{Entry, entries};
+
+/// 16: the batches that are requested at once.
+const AT_ONCE: usize = 16;
+
+/// The result of a search for an event.
+#[derive(Debug, Clone)]
+pub enum Lookup {
+    /// The event, at its first position after the requested one.
+    Found(Box<Entry>),
+    /// The log does not have it after the requested position.
+    Missing,
+    /// More batches than permitted would have to be read.
+    TooFar,
+}
+
+/// See [`crate::Log::event_at`].
+pub(crate) async fn at(context: &Context, position: Position) -> Result<Option<Entry>, Error> {
+    let Some(partition) = context.timelines.partition(position) else { return Ok(None) };
+    let place = context.timelines.get(partition).position(position.sequence, position.index);
+    if place != position {
+        return Ok(None);
+    }
+    let found = batch(context, partition, position.sequence).await?;
+    Ok(found.into_iter().find(|entry| entry.position == position))
+}
+
+/// See [`crate::Log::find_event`].
+pub(crate) async fn find(
+    context: &Context,
+    presenter: PresenterIdx,
+    id: EventId,
+    after: u64,
+    most: usize,
+) -> Result<Lookup, Error> {
+    let partition = context.timelines.partition_of(presenter);
+    let Some(info) = find_stream(&context.jetstream, &partition::stream(partition)).await? else {
+        return Ok(Lookup::Missing);
+    };
+    let (first, last) = (info.state.first_sequence.max(after.saturating_add(1)), info.state.last_sequence);
+    let batches = stream::iter((first..=last).take(most)).map(|sequence| batch(context, partition, sequence));
+    let mut batches = batches.buffered(AT_ONCE);
+    while let Some(batch) = batches.next().await {
+        let found = batch?.into_iter().find(|entry| entry.id == id && entry.presenter == Some(presenter));
+        if let Some(entry) = found {
+            return Ok(Lookup::Found(Box::new(entry)));
+        }
+    }
+    let is_short = last.saturating_sub(first) >= u64::try_from(most).unwrap_or(u64::MAX);
+    Ok(if is_short { Lookup::TooFar } else { Lookup::Missing })
+}
+
+/// The events of a batch. Empty if the log no longer has it, or if it was stored after its expiry.
+async fn batch(context: &Context, partition: u32, sequence: u64) -> Result<Vec<Entry>, Error> {
+    let asking = async {
+        let stream: Stream<()> = context.jetstream.get_stream_no_info(partition::stream(partition)).await?;
+        match stream.get_raw_message(sequence).await {
+            Ok(message) => Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Some(message)),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    };
+    let Some(message) = request("reading a batch of the log", asking).await? else { return Ok(Vec::new()) };
+    let epoch = context.timelines.get(partition).position(sequence, 0).epoch;
+    let stored = timestamp(message.time);
+    Ok(entries(epoch, sequence, stored, Some(&message.headers), &message.payload).filter_map(Result::ok).collect())
+}

@@ -1,0 +1,230 @@
+//! The wait at the end of a run, until everything in the log has reached its places: presenters, readers, the archive.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use archiver::ArchivedMessage;
+use chat::{Body, EventId, Position, PresenterIdx};
+use jiff::Timestamp;
+use nats::Entry;
+
+use crate::ask::client;
+use crate::deletions::{Deletions, Effect};
+use crate::erasures::{self, is_erased};
+use crate::history::{Dialect, Observation, Phase, Recorder};
+use crate::moderators::Moderators;
+use crate::presenters::Presenters;
+use crate::readers::Readers;
+use crate::readings;
+use crate::system::System;
+use crate::viewers::Viewers;
+
+/// Everything accepted reaches its places within this time after the last fault: the longest backoff, a lease, and 30 s
+/// until a killed archiver's batch is redelivered, on a busy machine.
+const DRAIN: Duration = Duration::from_secs(90);
+
+/// After this time, a presenter of the original's dialect who has not received the last message is sent another one.
+/// The last message may have been lost with a connection; only a later one shows that the session works.
+const SAY_MORE: Duration = Duration::from_secs(5);
+
+/// Something that has not reached its place.
+enum Missing {
+    /// The room's presenter has not reached the position.
+    Presenter { room: i64, position: Position },
+    /// The reader has not reached the position.
+    Reader { reader: u64, position: Position },
+    /// The archive does not have it, or has it in an old state.
+    Archived(String),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Missing::Presenter { room, position } => write!(f, "the presenter of room {room} is not at {position}"),
+            Missing::Reader { reader, position } => write!(f, "reader {reader} is not at {position}"),
+            Missing::Archived(sentence) => write!(f, "{sentence}"),
+        }
+    }
+}
+
+/// Waits until everything in the log has reached its places, and records whether it did.
+pub(crate) async fn drain(
+    system: &System,
+    recorder: &Recorder,
+    viewers: &Viewers,
+    presenters: &Presenters,
+    readers: &Readers,
+    moderators: &Moderators,
+) -> anyhow::Result<()> {
+    recorder.note(Observation::Phase { phase: Phase::Healed });
+    let (client, began) = (client()?, Instant::now());
+    viewers.say_last_words(&client).await;
+    let mut said_more: BTreeMap<i64, Instant> = BTreeMap::new();
+    let mut missing = "nothing was read yet".to_owned();
+    while began.elapsed() < DRAIN {
+        match what_is_missing(system, presenters, readers, moderators).await {
+            Ok(None) => {
+                recorder.note(Observation::Phase { phase: Phase::Drained });
+                return Ok(());
+            }
+            Ok(Some(what)) => {
+                missing = what.to_string();
+                if let Missing::Presenter { room, .. } = what
+                    && presenters.dialect(room) == Dialect::Original
+                    && said_more.get(&room).unwrap_or(&began).elapsed() > SAY_MORE
+                {
+                    viewers.say_goodbye(&client, room).await;
+                    said_more.insert(room, Instant::now());
+                }
+            }
+            Err(error) => missing = format!("{error:#}"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    eprintln!("not drained: {missing}");
+    recorder.note(Observation::Phase { phase: Phase::NotDrained });
+    Ok(())
+}
+
+/// Whether the event may be erased: its author is one of the erased users.
+fn may_be_erased(body: Option<&Body>) -> bool {
+    matches!(body, Some(Body::MessagePosted(posted)) if is_erased(posted.user.idx.get()))
+}
+
+/// An event of a room.
+struct Told {
+    id: EventId,
+    position: Position,
+    sent: Timestamp,
+    body: Option<Body>,
+}
+
+impl Told {
+    fn is_message(&self) -> bool {
+        matches!(self.body, Some(Body::MessagePosted(_)))
+    }
+
+    /// What the decision does to messages.
+    fn effect(&self) -> Option<Effect> {
+        Some(match self.body.as_ref()? {
+            Body::MessageDeleted(deleted) => Effect::Delete(deleted.target),
+            Body::MessageRestored(restored) => Effect::Restore(restored.target),
+            Body::RoomCleared(_) => Effect::Clear,
+            Body::UserBanned(banned) => {
+                Effect::Purge { user: banned.user.get(), seconds: banned.purge_seconds?, at: self.sent }
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// What the decisions of a room did to its messages.
+fn deletions(room: &[Told]) -> Deletions {
+    let mut deletions = Deletions::default();
+    for told in room {
+        match (&told.body, told.effect()) {
+            (Some(Body::MessagePosted(posted)), _) => deletions.post(told.id, posted.user.idx.get(), told.sent),
+            (_, Some(effect)) => deletions.decide(told.id, effect),
+            _ => {}
+        }
+    }
+    deletions
+}
+
+/// The last event of the room that its presenter receives.
+fn last_told(room: &[Told], deletions: &Deletions, dialect: Dialect) -> Option<Position> {
+    // The original's dialect only has messages, and none that was deleted when it was its turn.
+    let changed: HashSet<EventId> = deletions.changed().map(|(message, _)| message).collect();
+    let is_told = |told: &&Told| dialect == Dialect::V1 || told.is_message() && !changed.contains(&told.id);
+    room.iter().rev().find(is_told).map(|told| told.position)
+}
+
+/// A message of the room whose mark in the archive is not the one that the log's decisions make, as a sentence.
+fn wrongly_marked(
+    room: i64,
+    deletions: &Deletions,
+    archived: &[ArchivedMessage],
+    kept: &HashSet<EventId>,
+    perhaps_restored: &HashSet<EventId>,
+) -> Option<String> {
+    let mark = |message: &ArchivedMessage| message.deleted.as_ref().map(|deletion| deletion.decision);
+    let marks: HashMap<EventId, Option<EventId>> = archived.iter().map(|message| (message.id, mark(message))).collect();
+    deletions.changed().find_map(|(message, changes)| {
+        let mark = *marks.get(&message)?;
+        // A disk may have lost the decision since.
+        let is_excused = match mark {
+            Some(decision) => !kept.contains(&decision),
+            None => perhaps_restored.contains(&message),
+        };
+        let differs = mark != Deletions::deletion(changes);
+        (differs && !is_excused).then(|| format!("{message} of room {room} is not marked as the log says"))
+    })
+}
+
+/// The messages with a restoration that the log does not have: it was never stored, or a disk lost it.
+fn perhaps_restored(moderators: &Moderators, rooms: &BTreeMap<i64, Vec<Told>>) -> HashSet<EventId> {
+    let reason = |told: &Told| match &told.body {
+        Some(Body::MessageRestored(restored)) => restored.reason.clone(),
+        _ => None,
+    };
+    let kept: HashSet<String> = rooms.values().flatten().filter_map(reason).collect();
+    let requested = moderators.restored.lock();
+    requested.iter().filter(|(_, reason)| !kept.contains(reason)).map(|(target, _)| *target).collect()
+}
+
+async fn what_is_missing(
+    system: &System,
+    presenters: &Presenters,
+    readers: &Readers,
+    moderators: &Moderators,
+) -> anyhow::Result<Option<Missing>> {
+    // The first copy of every event of each room, in the order of the log.
+    let mut rooms: BTreeMap<i64, Vec<Told>> = BTreeMap::new();
+    let mut seen = HashSet::new();
+    for entry in readings::log(&system.config.nats).await?.iter().filter(|entry| readings::is_shown(entry)) {
+        let Some(room) = entry.presenter.map(PresenterIdx::get) else { continue };
+        let body = entry.event().map(|event| event.body).ok();
+        if !may_be_erased(body.as_ref()) && seen.insert(entry.id) {
+            let Entry { id, position, at: sent, .. } = *entry;
+            rooms.entry(room).or_default().push(Told { id, position, sent, body });
+        }
+    }
+    let deleted: BTreeMap<i64, Deletions> = rooms.iter().map(|(room, events)| (*room, deletions(events))).collect();
+    for (room, events) in &rooms {
+        let last = last_told(events, &deleted[room], presenters.dialect(*room));
+        if let Some(position) = last.filter(|last| presenters.reached(*room) < Some(*last)) {
+            return Ok(Some(Missing::Presenter { room: *room, position }));
+        }
+        for reader in readers.of(*room) {
+            let is_told = |told: &&Told| told.body.as_ref().is_some_and(|body| reader.view.shows(body.kind().as_str()));
+            let last = events.iter().rev().find(is_told).map(|told| told.position);
+            if let Some(position) = last.filter(|last| reader.last_event() < Some(*last)) {
+                return Ok(Some(Missing::Reader { reader: reader.number(), position }));
+            }
+        }
+    }
+    if let Some(erasure) = erasures::unfinished(system).await? {
+        return Ok(Some(Missing::Archived(format!("the erasure {erasure} is not done"))));
+    }
+    let archive = system.archive().await?;
+    let decided: HashSet<EventId> = archive.decisions().await?.into_iter().map(|decision| decision.id).collect();
+    let kept: HashSet<EventId> = rooms.values().flatten().map(|told| told.id).collect();
+    let restored = perhaps_restored(moderators, &rooms);
+    for (room, events) in &rooms {
+        let archived = archive.room(PresenterIdx::try_from(*room)?).await?;
+        let ids: HashSet<EventId> = archived.iter().map(|message| message.id).collect();
+        let mut unarchived = events.iter().filter(|told| told.is_message() && !ids.contains(&told.id));
+        if let Some(Told { id, .. }) = unarchived.next() {
+            return Ok(Some(Missing::Archived(format!("{id} of room {room} is not archived"))));
+        }
+        let mut unknown = events.iter().filter(|told| !told.is_message() && !decided.contains(&told.id));
+        if let Some(Told { id, .. }) = unknown.next() {
+            return Ok(Some(Missing::Archived(format!("the decision {id} about room {room} is not archived"))));
+        }
+        if let Some(sentence) = wrongly_marked(*room, &deleted[room], &archived, &kept, &restored) {
+            return Ok(Some(Missing::Archived(sentence)));
+        }
+    }
+    Ok(None)
+}

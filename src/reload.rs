@@ -1,0 +1,151 @@
+//! Changes without a restart. SIGHUP reads the configuration, the files of secrets, the word lists and the certificates
+//! again; certificates are also read when their files change. What cannot be used changes nothing and is named in the
+//! log, and so is what needs a restart.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conf::Problem;
+use tls::ServerTls;
+use tokio::signal::unix::Signal;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use web::auth::Verifier;
+
+use crate::config::{Config, Loaded};
+use crate::logging::Filter;
+use crate::roles::Role;
+
+/// A minute: a renewed certificate is used that soon, and the two files of it are rarely read apart.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// The keys of what a role can change while it runs, or their beginnings.
+const OF_ALL: [&str; 3] = ["log.filter", "auth.secret", "auth.previous_secret"];
+const OF_INGEST: [&str; 3] = ["ingest.words.", "ingest.limits.", "ingest.room."];
+const OF_DELIVERY: [&str; 1] = ["ingest.room.readers"];
+
+/// What is changed, and from where.
+pub(crate) struct Reload {
+    pub(crate) role: Role,
+    /// The configuration file.
+    pub(crate) file: Option<PathBuf>,
+    /// The configuration of the start.
+    pub(crate) started: Loaded,
+    pub(crate) filter: Filter,
+    pub(crate) auth: Arc<Verifier>,
+    pub(crate) certificates: Vec<Arc<ServerTls>>,
+    /// Tells the role.
+    pub(crate) changes: watch::Sender<Config>,
+}
+
+impl Reload {
+    /// Reloads at every SIGHUP, and looks after the certificates, until the stop.
+    pub(crate) async fn follow(self, mut hangup: Signal, stop: CancellationToken) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The configuration that was reloaded last.
+        let mut current = None;
+        loop {
+            // A dropped wait loses no signal.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = hangup.recv() => current = self.reload(current).await,
+                _ = looks.tick() => {
+                    for certificate in &self.certificates {
+                        certificate.reload_if_changed().into_iter().for_each(|outcome| tell(certificate, outcome));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The configuration in use.
+    async fn reload(&self, current: Option<Loaded>) -> Option<Loaded> {
+        let (role, file) = (self.role, self.file.clone());
+        // It reads files, and word lists among them.
+        let read = tokio::task::spawn_blocking(move || {
+            Loaded::checked(file.as_deref(), std::env::vars_os(), |config| Role::problems_of(&[role], config))
+        });
+        let loaded = match read.await.expect("reading the configuration does not panic") {
+            Ok(loaded) => loaded,
+            Err(invalid) => {
+                tracing::error!(role = role.name(), error = %invalid, "nothing is reloaded: {invalid}");
+                return current;
+            }
+        };
+        loaded.config.log_warnings();
+        for certificate in &self.certificates {
+            tell(certificate, certificate.reload());
+        }
+        self.filter.set(&loaded.config.log);
+        self.auth.set_secrets(&loaded.config.auth);
+        self.changes.send_replace(loaded.config.clone());
+        let mut changed = current.as_ref().unwrap_or(&self.started).changed(&loaded);
+        changed.retain(|key| is_reloaded(role, key));
+        let changed = if changed.is_empty() { "no setting has changed".to_owned() } else { changed.join(", ") };
+        tracing::info!(role = role.name(), changed, "reloaded: {changed}");
+        let mut later = self.started.changed(&loaded);
+        later.retain(|key| is_of(role, key) && !is_reloaded(role, key));
+        if !later.is_empty() {
+            let (name, later) = (role.name(), later.join(", "));
+            tracing::warn!(role = name, later, "restart {name} to apply {later}");
+        }
+        Some(loaded)
+    }
+}
+
+fn tell(certificate: &ServerTls, outcome: Result<bool, Problem>) {
+    let (section, expires) = (certificate.section(), certificate.expires());
+    match outcome {
+        Ok(true) => {
+            tracing::info!(section, %expires, "{section}: a renewed certificate is in use, valid until {expires}");
+        }
+        Ok(false) => tracing::debug!(section, %expires, "{section}: the certificate is the same"),
+        Err(problem) => tracing::error!(
+            section,
+            %problem,
+            "{section}: the certificate is not renewed, and the one in use is valid until {expires}: {problem}"
+        ),
+    }
+}
+
+/// Whether the role changes the setting while it runs.
+fn is_reloaded(role: Role, key: &str) -> bool {
+    let own: &[&str] = match role {
+        Role::Ingest => &OF_INGEST,
+        Role::Delivery => &OF_DELIVERY,
+        Role::Archiver => &[],
+    };
+    OF_ALL.iter().chain(own).any(|begin| key.starts_with(begin))
+}
+
+/// Whether the role reads the setting.
+fn is_of(role: Role, key: &str) -> bool {
+    let section = key.split('.').next().unwrap_or_default();
+    section == role.name() || Role::ALL.iter().all(|role| section != role.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_changes_its_own_settings_and_names_those_that_need_a_restart() {
+        for (role, key, reloaded, own) in [
+            (Role::Ingest, "log.filter", true, true),
+            (Role::Ingest, "ingest.limits.user_rate.seconds", true, true),
+            (Role::Ingest, "ingest.room.readers", true, true),
+            (Role::Ingest, "ingest.rooms.url", false, true),
+            (Role::Ingest, "nats.urls", false, true),
+            (Role::Ingest, "delivery.window", false, false),
+            (Role::Delivery, "ingest.room.readers", true, false),
+            (Role::Delivery, "ingest.room.slow_mode", false, false),
+            (Role::Archiver, "auth.secret", true, true),
+            (Role::Archiver, "archiver.uri", false, true),
+        ] {
+            assert_eq!((is_reloaded(role, key), is_of(role, key)), (reloaded, own), "{role:?} {key}");
+        }
+    }
+}
