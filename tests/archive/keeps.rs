@@ -22,7 +22,9 @@ async fn a_document_is_as_described() {
     let _archiver = world.archiver().await;
     let event = message(42, "A\0b $where 안녕");
     let position = world.log.append(&event).await.unwrap();
-    let documents = world.documents("chatting_log", 1).await;
+    let mut document = world.documents("chatting_log", 1).await.remove(&event.id.to_string()).unwrap();
+    let archived = document.remove("archivedAt").unwrap().as_datetime().unwrap().timestamp_millis();
+    assert!(event.at.as_millisecond() <= archived && archived <= chat::now().as_millisecond(), "{archived}");
     let expected = doc! {
         "_id": event.id.to_string(),
         "presenterIdx": 42_i64,
@@ -39,7 +41,7 @@ async fn a_document_is_as_described() {
         },
         "flags": [],
     };
-    assert_eq!(documents[&event.id.to_string()], expected);
+    assert_eq!(document, expected);
 }
 
 #[tokio::test]

@@ -91,12 +91,14 @@ async fn a_restored_message_is_in_every_answer_as_if_it_had_never_been_deleted()
     assert_eq!(audit.len(), 5);
 }
 
-/// The messages of the room, as they are stored.
+/// The messages of the room, as they are stored, whenever that was.
 async fn stored(world: &World) -> Vec<Document> {
     let mut found = world.collection("chatting_log").find(doc! {}).sort(doc! { "position": 1 }).await.unwrap();
     let mut documents = Vec::new();
     while found.advance().await.unwrap() {
-        documents.push(found.deserialize_current().unwrap());
+        let mut document: Document = found.deserialize_current().unwrap();
+        document.remove("archivedAt").unwrap();
+        documents.push(document);
     }
     documents
 }

@@ -204,6 +204,23 @@ async fn the_position_of_a_welcome_may_be_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_position_of_a_welcome_may_be_acknowledged_before_the_node_has_come_to_it() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let last = world.post(42, &["before"]).await;
+    // The node reads past a batch without events, and knows no position of it.
+    let client = async_nats::connect(world.nats.url()).await.unwrap();
+    let stored = async_nats::jetstream::new(client).publish("chat.0", "\n".into()).await.unwrap().await.unwrap();
+    let empty = Position { sequence: stored.sequence, index: u32::MAX, ..last };
+    let (mut page, welcome) = Page::resume(&node, 42, Some(&empty.to_string())).await;
+    assert_eq!((&welcome["position"], &welcome["recovered"]), (&json!(empty.to_string()), &json!(true)));
+    page.ack(&empty.to_string()).await;
+    page.is_served_and_quiet().await;
+    world.post(42, &["after"]).await;
+    assert_eq!(page.texts(1).await, ["after"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_position_that_the_log_never_reached_is_a_gap_and_hides_nothing() {
     let world = World::start().await;
     let node = world.node().await;

@@ -189,7 +189,11 @@ impl Session<'_> {
             ClientFrame::Answered(answer) => socket.send_text(answer).await,
             ClientFrame::Keepalive => Ok(()),
             ClientFrame::Ack { position } => match position.parse() {
-                Ok(position) if self.was_written(position) => {
+                Ok(position) if self.was_named(position) => {
+                    // The log has reached it, and this node has not heard of it yet: the next one will be saved.
+                    if !self.reader.has_come(position) {
+                        return Ok(());
+                    }
                     let cursor = Cursor { position, acknowledged_after: Some(self.acknowledged_after) };
                     self.node.cursors.advance(self.fence.claim.presenter, cursor);
                     if let Some((_, stored)) = self.written.take_if(|(written, _)| *written <= position) {
@@ -216,11 +220,10 @@ impl Session<'_> {
         }
     }
 
-    /// Whether the client can have seen the position: the session has reached it, and so has the log. The second check
-    /// is needed because the client chooses where the session begins.
-    fn was_written(&self, position: Position) -> bool {
-        let is_of_this_log = self.node.log.timelines().partition(position).is_some();
-        is_of_this_log && position <= self.cursor && self.reader.has_come(position)
+    /// Whether the session may have named the position to the client. It begins where the client asks only if the log
+    /// has reached that.
+    fn was_named(&self, position: Position) -> bool {
+        self.node.log.timelines().partition(position).is_some() && position <= self.cursor
     }
 
     /// Writes a page and moves the cursor past it.

