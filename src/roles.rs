@@ -337,7 +337,7 @@ impl Role {
         for role in roles {
             problems.extend(role.tls(config).into_iter().flat_map(|(section, tls)| tls.problems(&section)));
             problems.extend(match role {
-                Role::Ingest => config.ingest.problems(),
+                Role::Ingest => config.ingest.problems(config.nats.max_age.get()),
                 Role::Delivery => config.delivery.problems(),
                 Role::Archiver => config.archiver.problems(config.nats.max_age.get()),
             });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat::{Body, ErasureMode, Position, PresenterIdx, User, UserIdx};
+use chat::{Body, ErasureMode, MessagePosted, Position, PresenterIdx, User, UserIdx};
 use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
 use nats::{Entry, Malformed};
 use serde_json::{Map, Value};
@@ -12,6 +12,7 @@ use crate::mongo::documents::{
     Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, people, readable,
 };
 use crate::text_folding::folded;
+use crate::write::decisions::holds::RELEASED;
 
 /// The documents of one write, by collection.
 #[derive(Debug, Clone, Default)]
@@ -86,8 +87,8 @@ pub(crate) struct Written {
 #[derive(Debug)]
 enum Mapped {
     Message(MessageDocument),
-    /// A notice is a message, and a decision in the audit.
-    Notice(MessageDocument, Box<DecisionDocument>),
+    /// A message, and a decision in the audit: a notice, or the release of a held message.
+    Audited(MessageDocument, Box<DecisionDocument>),
     Decision(DecisionDocument),
     Session(SessionEnd),
     Erasure(Erasure, PositionDocument),
@@ -112,7 +113,7 @@ impl Work {
         };
         match mapped {
             Ok(Mapped::Message(document)) => self.messages.push(Lined { document, line }),
-            Ok(Mapped::Notice(message, decision)) => {
+            Ok(Mapped::Audited(message, decision)) => {
                 self.messages.push(Lined { document: message, line: line.clone() });
                 self.decisions.push(Lined { document: *decision, line });
             }
@@ -179,17 +180,19 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         settings_changed: Vec::new(),
         settings_until: None,
     };
-    let session = |session: chat::SessionId, presenter_idx, disconnected| {
-        Mapped::Session(SessionEnd { session: session.to_string(), presenter_idx, at, position, disconnected })
+    let about_held = |target: String, author: &User, decision: DecisionDocument| DecisionDocument {
+        target: Some(target),
+        user_idx: Some(author.idx.get()),
+        ..decision
     };
     let bson = |members: &Map<String, Value>, what: &str| {
         let document = serialize_to_raw_document_buf(members).and_then(Document::try_from);
         document.map_err(|_| (Cause::Unmappable, format!("the {what} do not fit into BSON")))
     };
-    Ok(match body {
-        Body::MessagePosted(posted) => Mapped::Message(MessageDocument {
-            id,
-            presenter_idx: its_room?,
+    let message = |posted: MessagePosted, presenter_idx| {
+        Ok(MessageDocument {
+            id: id.clone(),
+            presenter_idx,
             user_idx: posted.user.idx.get(),
             nickname: posted.user.nickname,
             role: posted.user.role,
@@ -204,6 +207,31 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             deleted: None,
             restored: None,
             archived_at: None,
+        })
+    };
+    let session = |session: chat::SessionId, presenter_idx, disconnected| {
+        Mapped::Session(SessionEnd { session: session.to_string(), presenter_idx, at, position, disconnected })
+    };
+    Ok(match body {
+        Body::MessagePosted(posted) => Mapped::Message(message(posted, its_room?)?),
+        Body::MessageReleased(released) => {
+            let (posted, hold) = (released.posted, released.held);
+            let decided = DecisionDocument {
+                kind: RELEASED.to_owned(),
+                ..about_held(id.clone(), &posted.user, decision(hold.by, hold.reason))
+            };
+            Mapped::Audited(message(posted, its_room?)?, Box::new(decided))
+        }
+        Body::MessageHeld(held) => Mapped::Decision(DecisionDocument {
+            // The filter or the hook held it: there is nobody to name.
+            by: None,
+            until: Some(DateTime::from_millis(held.until.as_millisecond())),
+            ..about_held(held.target.to_string(), &held.posted.user, decision(held.posted.user.clone(), None))
+        }),
+        Body::MessageDenied(denied) => Mapped::Decision(DecisionDocument {
+            target: Some(denied.target.to_string()),
+            user_idx: Some(denied.user.get()),
+            ..decision(denied.by, denied.reason)
         }),
         Body::NoticePosted(notice) => {
             let audited = DecisionDocument { target: Some(id.clone()), ..decision(notice.user.clone(), None) };
@@ -225,7 +253,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
                 restored: None,
                 archived_at: None,
             };
-            Mapped::Notice(message, Box::new(audited))
+            Mapped::Audited(message, Box::new(audited))
         }
         Body::MessagePinned(pinned) => {
             Mapped::Decision(DecisionDocument { target: Some(pinned.target.to_string()), ..decision(pinned.by, None) })
@@ -293,105 +321,4 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use chat::Event;
-    use mongodb::bson::serialize_to_bson;
-    use serde::Serialize;
-    use serde_json::json;
-
-    use super::*;
-
-    /// The document of one line and where it goes, as extended JSON with the members in their order: positions are
-    /// compared member by member.
-    fn document(line: &Value) -> String {
-        let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
-        let mut work = Work::default();
-        work.add(Entry::read(position, line.to_string().into()));
-        fn json<T: Serialize>(collection: &str, document: &T) -> String {
-            format!("{collection}: {}", serde_json::to_string(&serialize_to_bson(document).unwrap()).unwrap())
-        }
-        let Work { messages, decisions, sessions, quarantine, erasures } = &work;
-        let mut documents: Vec<String> = messages.iter().map(|m| json("chatting_log", &m.document)).collect();
-        documents.extend(decisions.iter().map(|decision| json("moderation_log", &decision.document)));
-        documents.extend(sessions.iter().map(|session| format!("broadcasts: {:?}", session.document)));
-        documents.extend(quarantine.iter().map(|q| json("quarantine", &(&q.id, q.cause, &q.reason, &q.users))));
-        documents.extend(erasures.iter().map(|erasure| format!("erasures: {erasure:?}")));
-        assert!(!documents.is_empty());
-        documents.join("\n  ")
-    }
-
-    #[test]
-    fn every_type_of_event_has_its_place() {
-        let by = json!({ "idx": 42, "nickname": "진행자", "role": "presenter" });
-        let target = "0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3";
-        let documents = [
-            (
-                "message.posted",
-                json!({ "user": { "idx": 7, "nickname": "별명", "role": "viewer" }, "text": "안녕 👋" }),
-            ),
-            ("message.posted", json!({ "user": by, "text": "flagged", "flags": ["profanity"], "later": "member" })),
-            (
-                "message.posted",
-                json!({
-                    "user": by,
-                    "text": "thanks",
-                    "replyTo": target,
-                    "attributes": { "amount": 5, "badges": [{ "id": "subscriber" }], "color": "#00C853" },
-                }),
-            ),
-            ("notice.posted", json!({ "user": by, "text": "the quiz starts" })),
-            ("message.pinned", json!({ "target": target, "by": by })),
-            ("message.unpinned", json!({ "target": target, "by": by })),
-            ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
-            ("message.restored", json!({ "target": target, "by": by, "reason": "a mistake" })),
-            ("message.reported", json!({ "target": target, "by": by, "category": "spam", "reason": "a link" })),
-            ("report.closed", json!({ "target": target, "by": by, "reason": "harmless" })),
-            ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),
-            ("user.banned", json!({ "user": 7, "purgeSeconds": 600, "by": by })),
-            ("user.banned", json!({ "presenterIdx": null, "user": 7, "purgeSeconds": 600, "by": by })),
-            ("user.unbanned", json!({ "user": 7, "by": by, "reason": "appeal" })),
-            ("user.banned", json!({ "presenterIdx": null, "user": 7, "by": by, "reason": "spam" })),
-            ("moderator.added", json!({ "user": 7, "by": by })),
-            ("moderator.removed", json!({ "user": 7, "by": by, "reason": "left the team" })),
-            ("room.cleared", json!({ "by": by, "reason": "raid" })),
-            ("room.updated", json!({ "settings": { "slowModeSeconds": 5 }, "changed": ["slowModeSeconds"], "until": { "slowModeSeconds": "2026-11-23T10:00:00.000Z" }, "by": by, "reason": "raid" })),
-            ("user.erased", json!({ "presenterIdx": null, "user": 7, "mode": "anonymise", "by": by })),
-            ("presenter.connected", json!({ "session": target })),
-            ("presenter.disconnected", json!({ "session": target, "reason": "closed" })),
-            ("message.translated", json!({ "text": "of a later version" })),
-            ("message.deleted", json!({ "target": "not an id", "by": by })),
-        ]
-        .map(|(kind, members)| {
-            let mut line = json!({
-                "v": 1,
-                "id": "0192f0c1-2d3e-7a4b-8c5d-000000000001",
-                "type": kind,
-                "presenterIdx": 42,
-                "at": "2026-11-22T10:00:00.123Z",
-            });
-            line.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-            format!("{kind} {members}\n  {}\n", document(&line))
-        });
-        insta::assert_snapshot!(documents.concat());
-    }
-
-    #[test]
-    fn a_position_that_mongodb_cannot_hold_is_put_aside() {
-        let mut work = Work::default();
-        let event = Event::now(
-            PresenterIdx::try_from(1).unwrap(),
-            Body::RoomCleared(chat::RoomCleared {
-                by: User {
-                    idx: chat::UserIdx::try_from(1).unwrap(),
-                    nickname: String::new(),
-                    role: chat::Role::Presenter,
-                },
-                reason: None,
-            }),
-        );
-        let position = Position { epoch: u64::MAX, sequence: 1, index: 0 };
-        work.add(Entry::read(position, event.to_line()));
-        assert_eq!(work.quarantine.len(), 1);
-        assert_eq!(work.quarantine[0].cause, Cause::Unmappable);
-    }
-}
+mod tests;

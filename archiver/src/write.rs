@@ -143,6 +143,7 @@ impl Work {
 
         let decided = self.decisions.iter().map(|decision| decision.document.id.clone()).collect();
         decisions::enforce(database, decided, &decisions.copied).await?;
+        decisions::holds::enforce(database, self).await?;
         let places: Vec<MessagePlace> =
             self.messages.iter().map(|message| MessagePlace::from(&message.document)).collect();
         decisions::reconcile(database, &places).await?;

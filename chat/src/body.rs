@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::attributes::Attributes;
+use crate::holds::{Hold, MessageDenied, MessageHeld, MessageReleased};
 use crate::ids::{EventId, SessionId, UserIdx};
 use crate::kind::EventKind;
 use crate::malformed::{MalformedEvent, parse};
@@ -21,6 +22,12 @@ pub enum Body {
     MessageDeleted(MessageDeleted),
     /// `message.restored`
     MessageRestored(MessageRestored),
+    /// `message.held`
+    MessageHeld(Box<MessageHeld>),
+    /// `message.posted` with the member `held`
+    MessageReleased(Box<MessageReleased>),
+    /// `message.denied`
+    MessageDenied(MessageDenied),
     /// `notice.posted`
     NoticePosted(NoticePosted),
     /// `message.pinned`
@@ -296,6 +303,9 @@ impl Body {
             Body::MessagePosted(_) => EventKind::MessagePosted,
             Body::MessageDeleted(_) => EventKind::MessageDeleted,
             Body::MessageRestored(_) => EventKind::MessageRestored,
+            Body::MessageHeld(_) => EventKind::MessageHeld,
+            Body::MessageReleased(_) => EventKind::MessagePosted,
+            Body::MessageDenied(_) => EventKind::MessageDenied,
             Body::NoticePosted(_) => EventKind::NoticePosted,
             Body::MessagePinned(_) => EventKind::MessagePinned,
             Body::MessageUnpinned(_) => EventKind::MessageUnpinned,
@@ -335,9 +345,11 @@ impl Body {
     /// Reads a body in any form of JSON.
     pub(crate) fn parsed(kind: &EventKind, line: &[u8]) -> Result<Body, MalformedEvent> {
         Ok(match kind {
-            EventKind::MessagePosted => Body::MessagePosted(parse(line)?),
+            EventKind::MessagePosted => posted_or_released(line)?,
             EventKind::MessageDeleted => Body::MessageDeleted(parse(line)?),
             EventKind::MessageRestored => Body::MessageRestored(parse(line)?),
+            EventKind::MessageHeld => Body::MessageHeld(parse(line)?),
+            EventKind::MessageDenied => Body::MessageDenied(parse(line)?),
             EventKind::NoticePosted => Body::NoticePosted(parse(line)?),
             EventKind::MessagePinned => Body::MessagePinned(parse(line)?),
             EventKind::MessageUnpinned => Body::MessageUnpinned(parse(line)?),
@@ -361,4 +373,17 @@ impl Body {
             }
         })
     }
+}
+
+/// A message whose line is not in the form that [`PostedLine`] reads.
+fn posted_or_released(line: &[u8]) -> Result<Body, MalformedEvent> {
+    #[derive(Deserialize)]
+    struct Release {
+        held: Option<Hold>,
+    }
+    let posted: MessagePosted = parse(line)?;
+    Ok(match parse(line)? {
+        Release { held: None } => Body::MessagePosted(posted),
+        Release { held: Some(held) } => Body::MessageReleased(Box::new(MessageReleased { posted, held })),
+    })
 }

@@ -134,6 +134,11 @@ impl EventId {
         EventId(Uuid::new_v5(&key, turn.to_string().as_bytes()))
     }
 
+    /// The id of the event that holds this message: the message's own id stays free for its release or denial.
+    pub fn of_hold(message: EventId) -> EventId {
+        EventId(Uuid::new_v5(&message.0, b"held"))
+    }
+
     /// Whether the id was derived from an idempotency key.
     pub fn is_derived(self) -> bool {
         self.0.get_version_num() == 5

@@ -16,6 +16,10 @@ pub enum EventKind {
     MessageDeleted,
     /// `message.restored`
     MessageRestored,
+    /// `message.held`
+    MessageHeld,
+    /// `message.denied`
+    MessageDenied,
     /// `notice.posted`
     NoticePosted,
     /// `message.pinned`
@@ -50,10 +54,12 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that this version knows.
-    pub const KNOWN: [EventKind; 17] = [
+    pub const KNOWN: [EventKind; 19] = [
         EventKind::MessagePosted,
         EventKind::MessageDeleted,
         EventKind::MessageRestored,
+        EventKind::MessageHeld,
+        EventKind::MessageDenied,
         EventKind::NoticePosted,
         EventKind::MessagePinned,
         EventKind::MessageUnpinned,
@@ -76,6 +82,8 @@ impl EventKind {
             EventKind::MessagePosted => "message.posted",
             EventKind::MessageDeleted => "message.deleted",
             EventKind::MessageRestored => "message.restored",
+            EventKind::MessageHeld => "message.held",
+            EventKind::MessageDenied => "message.denied",
             EventKind::NoticePosted => "notice.posted",
             EventKind::MessagePinned => "message.pinned",
             EventKind::MessageUnpinned => "message.unpinned",
@@ -106,6 +114,8 @@ impl From<&str> for EventKind {
             "message.posted" => EventKind::MessagePosted,
             "message.deleted" => EventKind::MessageDeleted,
             "message.restored" => EventKind::MessageRestored,
+            "message.held" => EventKind::MessageHeld,
+            "message.denied" => EventKind::MessageDenied,
             "notice.posted" => EventKind::NoticePosted,
             "message.pinned" => EventKind::MessagePinned,
             "message.unpinned" => EventKind::MessageUnpinned,

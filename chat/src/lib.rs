@@ -29,6 +29,7 @@ mod bans;
 mod body;
 mod event;
 mod head;
+mod holds;
 mod ids;
 mod kind;
 mod malformed;
@@ -53,6 +54,7 @@ pub use body::{
 };
 pub use event::{Event, Request};
 pub use head::Head;
+pub use holds::{Hold, MessageDenied, MessageHeld, MessageReleased};
 pub use ids::{
     EventId, InvalidDigest, InvalidIdx, InvalidStoredIdx, KeyId, LARGEST_IDX, NodeId, PresenterIdx, RequestDigest,
     SessionId, UserIdx,

@@ -48,6 +48,8 @@ pub enum WordPolicy {
     Flag,
     /// It is accepted, with stars in place of the findings, and `flags`.
     Mask,
+    /// A viewer's waits for a moderator, with the findings in its `flags`. Others are accepted, with `flags`.
+    Hold,
     /// It is refused.
     Reject,
 }
@@ -104,7 +106,7 @@ const NAMES: [(&str, &str); 8] = [
     ("slowModeSeconds", "an integer from 0 to 3600"),
     ("uniqueChat", "true or false"),
     ("presenterOnly", "true or false"),
-    ("wordPolicy", "\"off\", \"flag\", \"mask\" or \"reject\""),
+    ("wordPolicy", "\"off\", \"flag\", \"mask\", \"hold\" or \"reject\""),
     (
         "words",
         "a list of at most 200 texts of 1 to 50 characters and 8192 bytes in total, each on one line with a visible character",

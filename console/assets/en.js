@@ -132,6 +132,7 @@ export const en = {
   'setting.wordPolicy.off': 'Do nothing',
   'setting.wordPolicy.flag': 'Flag',
   'setting.wordPolicy.mask': 'Mask with asterisks',
+  'setting.wordPolicy.hold': 'Hold the message for review',
   'setting.wordPolicy.reject': 'Refuse the message',
   'setting.words': 'More words for this room, one per line',
   'setting.readers': 'Who may read the room live',

@@ -131,6 +131,7 @@ export const ko = {
   'setting.wordPolicy.off': '그대로 두기',
   'setting.wordPolicy.flag': '표시만 하기',
   'setting.wordPolicy.mask': '별표로 가리기',
+  'setting.wordPolicy.hold': '메시지를 검토 대기로 보류',
   'setting.wordPolicy.reject': '메시지 거부',
   'setting.words': '이 방의 금지어 (한 줄에 하나)',
   'setting.readers': '실시간 채팅을 읽을 수 있는 사람',

@@ -22,7 +22,7 @@ const CONTROLS = {
   uniqueChat: checkbox(),
   maxLength: whole(1, 500),
   messageRate: rate(),
-  wordPolicy: choice(['off', 'flag', 'mask', 'reject']),
+  wordPolicy: choice(['off', 'flag', 'mask', 'hold', 'reject']),
   words: lines(),
   readers: choice(['off', 'members', 'anyone']),
 };

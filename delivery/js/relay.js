@@ -74,8 +74,8 @@ const SHOWN = new Map([
   ['user.erased', ['user']],
 ]);
 
-/** What no viewer receives: settings, which may contain the room's own words, and reports of messages. */
-const HIDDEN = new Set(['room.updated', 'message.reported', 'report.closed']);
+/** What no viewer receives: settings, which may contain the room's own words, held messages, and reports of messages. */
+const HIDDEN = new Set(['room.updated', 'message.held', 'message.denied', 'message.reported', 'report.closed']);
 
 /**
  * @param {RelayEvent} event

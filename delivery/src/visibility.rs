@@ -11,17 +11,20 @@ pub(crate) const MODERATE: &str = "chat:moderate";
 /// Erases users.
 pub(crate) const ERASE: &str = "chat:erase";
 
-/// What a session's token may see beyond its own room.
+/// What a token may see of the room beside its messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Visibility {
     /// Who decided about every room, and why.
     pub(crate) moderates: bool,
     /// Who erased a user, and how.
     pub(crate) erases: bool,
+    /// Messages that wait for a moderator, and denials of them. Never in a presenter's session: a page of an earlier
+    /// version would forward them to its viewers.
+    pub(crate) holds: bool,
 }
 
 impl Visibility {
     pub(crate) fn of(identity: &Identity) -> Visibility {
-        Visibility { moderates: identity.has_scope(MODERATE), erases: identity.has_scope(ERASE) }
+        Visibility { moderates: identity.has_scope(MODERATE), erases: identity.has_scope(ERASE), holds: false }
     }
 }

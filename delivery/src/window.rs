@@ -161,7 +161,8 @@ impl Window {
                     let events = &mut room.events;
                     match effect {
                         // An erasure is always of every room.
-                        Effect::Nothing | Effect::Erases(_) => {}
+                        Effect::Nothing | Effect::Holds(_) | Effect::Erases(_) => {}
+                        Effect::EndsHold(message) => restoration::end_hold(&mut events.kept, message),
                         Effect::Deletes(target) => {
                             let message = restoration::delete(&mut events.kept, target);
                             about_target(&mut kept, message, &everywhere.erasures);

@@ -2,6 +2,8 @@
 //! defaults are in `src/defaults.toml`, nowhere else.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use chat::Readers;
 use chat::settings::{Rate, Settings, WordPolicy};
@@ -14,6 +16,9 @@ use crate::outbound::room_server::RoomsConfig;
 use crate::posting::limits::LimitsConfig;
 use crate::posting::review::ReviewConfig;
 use crate::posting::word_filter::WordsConfig;
+
+/// 10 s to 1 h: a moderator needs a moment, and a chat is over after an hour.
+const HOLDS: RangeInclusive<Span> = Span::from_secs(10)..=Span::from_hours(1);
 
 /// The section `[ingest]` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,6 +43,8 @@ pub struct Config {
     pub idempotency: Span,
     /// How many idempotency keys are remembered. Beyond that, the oldest are forgotten earlier.
     pub idempotency_keys: usize,
+    /// How long a message waits for a moderator, who releases or denies it. Then it is denied.
+    pub hold: Span,
     /// Where a reconnect request is posted too. Empty: nowhere.
     #[serde(deserialize_with = "optional_address")]
     pub reconnect_webhook: Option<Address>,
@@ -79,12 +86,20 @@ pub struct RoomConfig {
 }
 
 impl Config {
-    /// Every setting that cannot work. It reads the word lists.
-    pub fn problems(&self) -> Vec<Problem> {
+    /// Every setting that cannot work with a log of that age. It reads the word lists.
+    pub fn problems(&self, log_age: Duration) -> Vec<Problem> {
         let checks =
             [self.words.read().err(), self.limits.check().err(), self.review.check().err(), self.room.settings().err()];
         let gateway = Gateway::new(&self.gateway, "ingest.gateway").err();
-        gateway.into_iter().chain(checks.into_iter().flatten().map(Problem::from)).collect()
+        let hold = match () {
+            () if !HOLDS.contains(&self.hold) => Some("must be 10s to 1h"),
+            () if self.hold.get() > log_age / 2 => {
+                Some("must be at most half of nats.max_age: a hold ends within the log")
+            }
+            () => None,
+        };
+        let hold = hold.map(|reason| Problem::new("ingest.hold", reason));
+        gateway.into_iter().chain(hold).chain(checks.into_iter().flatten().map(Problem::from)).collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Moderation: decisions, the bans, moderators and room settings that follow from them, and reports of messages.
 
 pub(crate) mod decide;
+pub(crate) mod decide_hold;
+pub(crate) mod holds;
 pub(crate) mod report;
 pub(crate) mod restored;
 pub(crate) mod rights;

@@ -75,6 +75,12 @@ pub(crate) enum Refusal {
     /// The change names no setting.
     SettingMissing,
     NotDeleted,
+    /// No such message waits for a moderator in the room.
+    NotHeld,
+    /// The held message was released before.
+    AlreadyReleased,
+    /// The held message was denied before.
+    AlreadyDenied,
     /// The room has no pinned message.
     NotPinned,
     Forbidden,
@@ -114,6 +120,8 @@ pub(crate) enum Refusal {
         reason: Option<String>,
     },
     ReviewUnavailable,
+    /// The message would have to wait for a moderator, and too many do.
+    HoldQueueFull,
     RoomNotLive,
     RoomServerUnavailable,
     Overloaded,
@@ -145,6 +153,7 @@ const LOOKUP: &str = "reference/ingest-api.md#look-up-a-request";
 const ERRORS: &str = "reference/ingest-api.md#errors";
 const RETRIES: &str = "reference/moderation.md#retries";
 const DELETION: &str = "reference/moderation.md#delete-a-message";
+const HOLDS: &str = "reference/moderation.md#held-messages";
 const BANS: &str = "reference/moderation.md#list-bans";
 const BAN: &str = "reference/moderation.md#ban-time-out-unban";
 const REPORTS: &str = "reference/moderation.md#report-a-message";
@@ -270,6 +279,11 @@ table! {
     { SettingMissing } => Settings, 400, "setting_invalid",
         format!("The member \"settings\" is empty. Send one or more of {NAMED}."), NOT_SENT, see SETTINGS;
     { NotDeleted } => Deletion, 404, "not_deleted", "The message is not deleted: it was restored already.", NOT_SENT;
+    { NotHeld } => Held, 404, "not_held",
+        "No such message waits for a moderator in the room. Its time may be over, or it was deleted.", NOT_SENT, see HOLDS;
+    { AlreadyReleased } => Held, 409, "already_released",
+        "The message was released before. Delete it to remove it from the room.", NOT_SENT, see HOLDS;
+    { AlreadyDenied } => Held, 409, "already_denied", "The message was denied before.", NOT_SENT, see HOLDS;
     { NotPinned } => Pin, 404, "not_pinned", "The room has no pinned message.", NOT_SENT;
     { Forbidden } => Moderator, 403, "forbidden",
         "This requires a token with the scope chat:moderate or, in a room, the token of its presenter or of one of its \
@@ -320,6 +334,9 @@ table! {
     { Denied { reason: Some(reason) } } with reason = "politics".to_owned() => Posting, 422, "msg_rejected",
         format!("The message was refused: {reason}"), REJECTED;
     { ReviewUnavailable } => Posting, 503, "review_unavailable", "The message could not be reviewed. Retry later.", NOT_SENT;
+    { HoldQueueFull } => Posting, 429, "hold_queue_full",
+        "The message would wait for a moderator, and too many messages do already. Retry later.", NOT_SENT,
+        retry after Duration::from_secs(10);
     { RoomNotLive } => Posting, 409, "room_not_live", "The room is not live.",
         "해당 스트리머는 현재 방송 중이지 않습니다.", original status 400;
     { RoomServerUnavailable } => Posting, 503, "room_server_unavailable",

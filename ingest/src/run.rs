@@ -93,6 +93,7 @@ pub async fn run(
         turn_lookup: Mutex::default(),
         word_filter,
         review,
+        hold: config.hold.get(),
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|webhook| (client, webhook))),
         log,
         // Each body is bounded, so the number of requests bounds the bytes.

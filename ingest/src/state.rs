@@ -39,6 +39,8 @@ pub(crate) struct Ingest {
     pub(crate) turn_lookup: Mutex<()>,
     pub(crate) word_filter: WordFilter,
     pub(crate) review: Option<Review>,
+    /// How long a message waits for a moderator.
+    pub(crate) hold: Duration,
     pub(crate) reconnects: Reconnects,
     /// Concurrent requests whose body has not arrived, shared fairly among users. They wait for the sender, so they
     /// take no permit of `in_flight`.

@@ -96,7 +96,8 @@ impl Capacity {
 
     /// Whether the partition accepts such an event. Messages may not use the reserve.
     pub(crate) fn admits(&self, partition: u32, body: &Body) -> bool {
-        !matches!(body, Body::MessagePosted(_) | Body::MessageReported(_)) || !self.0[partition as usize].is_short()
+        let is_message = matches!(body, Body::MessagePosted(_) | Body::MessageHeld(_) | Body::MessageReported(_));
+        !is_message || !self.0[partition as usize].is_short()
     }
 
     /// Counts an appended event of so many bytes.

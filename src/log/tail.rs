@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::time::Duration;
 
-use chat::{Body, Event, Position, PresenterIdx, User, UserIdx};
+use chat::{Body, Event, MessagePosted, Position, PresenterIdx, User, UserIdx};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use nats::{Entry, Log, Start};
@@ -167,12 +167,17 @@ fn local(at: Timestamp) -> ZonedDateTime {
 fn names(entry: &Entry, user: UserIdx) -> bool {
     let Ok(line) = serde_json::from_slice::<Value>(&entry.line) else { return false };
     let is = |value: &Value| value.as_i64() == Some(user.get());
-    ["user", "by"].iter().any(|member| is(&line[member]) || is(&line[member]["idx"]))
+    let (user, by, released_by) = (&line["user"], &line["by"], &line["held"]["by"]);
+    [user, by, released_by].into_iter().any(|person| is(person) || is(&person["idx"]))
 }
 
 /// Whether the later events leave a message's text.
 fn is_left(event: &Event, later: &[&Event]) -> bool {
-    let Body::MessagePosted(posted) = &event.body else { return true };
+    let posted = match &event.body {
+        Body::MessagePosted(posted) => posted,
+        Body::MessageReleased(released) => &released.posted,
+        _ => return true,
+    };
     let mut is_left = true;
     for later in later {
         match &later.body {
@@ -191,6 +196,14 @@ fn is_left(event: &Event, later: &[&Event]) -> bool {
     is_left
 }
 
+/// A message as a line of text.
+fn said(MessagePosted { user, text, flags, .. }: &MessagePosted) -> String {
+    match flags.is_empty() {
+        true => format!("{}: {text}", user.nickname),
+        false => format!("{}: {text} [{}]", user.nickname, flags.join(", ")),
+    }
+}
+
 /// The event as a line of text.
 fn line(event: &Event) -> String {
     let decided = |what: String, by: &User, reason: &Option<String>| match reason {
@@ -199,9 +212,13 @@ fn line(event: &Event) -> String {
     };
     let place = if event.presenter.is_some() { "this room" } else { "every room" };
     match &event.body {
-        Body::MessagePosted(posted) if posted.flags.is_empty() => format!("{}: {}", posted.user.nickname, posted.text),
-        Body::MessagePosted(posted) => {
-            format!("{}: {} [{}]", posted.user.nickname, posted.text, posted.flags.join(", "))
+        Body::MessagePosted(posted) => said(posted),
+        Body::MessageReleased(released) => said(&released.posted),
+        Body::MessageHeld(held) => {
+            format!("-- message {} waits until {:.0}: {}", held.target, held.until, said(&held.posted))
+        }
+        Body::MessageDenied(denied) => {
+            decided(format!("message {} is denied", denied.target), &denied.by, &denied.reason)
         }
         Body::MessageDeleted(deleted) => {
             decided(format!("message {} is deleted", deleted.target), &deleted.by, &deleted.reason)

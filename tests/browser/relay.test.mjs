@@ -358,14 +358,16 @@ test('of a user who was erased nothing is told to who comes later, and the numbe
   assert.deepEqual([late.events[1].text, late.events[6].text, late.gaps], ['text 2', 'text 7', []]);
 });
 
-test("a room's settings and reports reach no viewer, and every other decision does", () => {
+test("a room's settings, held messages and reports reach no viewer, and every other decision does", () => {
   const relay = createRelay();
   const seen = viewer(relay);
   carry(seen.ends);
   send(relay, 1, 1);
   relay.send({ id: '2', type: 'room.updated', settings: { words: ['our own'] } });
-  relay.send({ id: '5', type: 'message.reported', target: '1', category: 'spam', reason: 'our own' });
-  relay.send({ id: '6', type: 'report.closed', target: '1', reason: 'our own' });
+  relay.send({ id: '5', type: 'message.held', target: '6', user: { idx: 7 }, text: 'held' });
+  relay.send({ id: '6', type: 'message.denied', target: '6', user: 7 });
+  relay.send({ id: '7', type: 'message.reported', target: '1', category: 'spam', reason: 'our own' });
+  relay.send({ id: '8', type: 'report.closed', target: '1', reason: 'our own' });
   // Of every room: without a presenterIdx.
   relay.send({ id: '3', type: 'user.banned', user: 7 });
   relay.send({ id: '4', type: 'user.unbanned', user: 7 });

@@ -2,6 +2,7 @@
 //! room, and each sees only what its token permits.
 
 mod access;
+mod held;
 mod moderators;
 mod reports;
 mod restored;

@@ -1,5 +1,6 @@
 //! Each decision in all four places: the caller's answer, the presenter's socket, the archive, and another ingest node.
 
+mod held;
 mod pinned;
 mod restored;
 
@@ -20,7 +21,7 @@ struct Everything {
     world: World,
     archive: Database,
     // Dropped before the servers.
-    _delivery: Role,
+    delivery: Role,
     _archiver: Role,
     _mongod: Mongod,
 }
@@ -32,15 +33,7 @@ impl Everything {
         let (delivery, archiver) = tokio::join!(Role::start("delivery", &settings), Role::start("archiver", &settings));
         let (page, _) = Page::connect(&delivery, PRESENTER).await;
         let archive = Client::with_uri_str(mongod.uri()).await.unwrap().database("chatting");
-        Everything {
-            page,
-            shown: VecDeque::new(),
-            world,
-            archive,
-            _delivery: delivery,
-            _archiver: archiver,
-            _mongod: mongod,
-        }
+        Everything { page, shown: VecDeque::new(), world, archive, delivery, _archiver: archiver, _mongod: mongod }
     }
 
     /// A message of the user, through the other node.

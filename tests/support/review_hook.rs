@@ -27,6 +27,7 @@ pub enum Says {
     Allow,
     Deny(Option<&'static str>),
     Replace(String),
+    Hold,
     /// Allow, late.
     Delay(Duration),
     /// Allow, with this status.
@@ -116,6 +117,7 @@ async fn review(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     match says {
         Says::Allow => allow.into_response(),
         Says::Deny(reason) => json!({"action": "deny", "reason": reason}).to_string().into_response(),
+        Says::Hold => json!({"action": "hold"}).to_string().into_response(),
         Says::Replace(text) => json!({"action": "replace", "text": text}).to_string().into_response(),
         Says::Delay(delay) => {
             tokio::time::sleep(delay).await;

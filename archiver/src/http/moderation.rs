@@ -61,6 +61,12 @@ enum DecisionType {
     MessageDeleted,
     #[serde(rename = "message.restored")]
     MessageRestored,
+    #[serde(rename = "message.held")]
+    MessageHeld,
+    #[serde(rename = "message.released")]
+    MessageReleased,
+    #[serde(rename = "message.denied")]
+    MessageDenied,
     #[serde(rename = "message.pinned")]
     MessagePinned,
     #[serde(rename = "message.unpinned")]
@@ -114,7 +120,8 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    /// Of decisions about a message: the message's id. Of `notice.posted`: its own, which is the notice's.
+    /// Of decisions about a message, and of `message.held`: the message's id. Of `notice.posted`: its own, which is the
+    /// notice's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::EventId>, nullable = false)]
     target: Option<String>,
@@ -126,11 +133,12 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reports: Option<usize>,
-    /// Of bans and moderators: the user. A negative number is the pseudonym of an erased user.
+    /// Of bans and moderators: the user. Of held messages: the author. A negative number is the pseudonym of an erased
+    /// user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user: Option<i64>,
-    /// `user.banned`: when the ban ends. Absent: never.
+    /// `user.banned`: when the ban ends. Absent: never. `message.held`: when the hold ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     until: Option<String>,
@@ -256,6 +264,9 @@ impl DecisionType {
         match self {
             DecisionType::MessageDeleted => "message.deleted",
             DecisionType::MessageRestored => "message.restored",
+            DecisionType::MessageHeld => "message.held",
+            DecisionType::MessageReleased => "message.released",
+            DecisionType::MessageDenied => "message.denied",
             DecisionType::MessagePinned => "message.pinned",
             DecisionType::MessageUnpinned => "message.unpinned",
             DecisionType::NoticePosted => "notice.posted",

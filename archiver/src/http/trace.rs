@@ -190,8 +190,12 @@ async fn trace_message(
         }
         None => {
             let entry = in_log(&app, room, message_id, position).await?;
-            let Ok(Body::MessagePosted(posted)) = entry.body() else { return Err(Refusal::MessageNotFound) };
-            tracer.sight(posted.user.idx.get())?;
+            let author = match entry.body() {
+                Ok(Body::MessagePosted(posted)) => posted.user.idx,
+                Ok(Body::MessageReleased(released)) => released.posted.user.idx,
+                _ => return Err(Refusal::MessageNotFound),
+            };
+            tracer.sight(author.get())?;
             of_unarchived(&app, room, &entry).await
         }
     };

@@ -119,12 +119,14 @@ pub(crate) struct DecisionDocument {
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<UserDocument>,
-    /// Of decisions about a message: the message. Of a notice: itself.
+    /// Of decisions about a message, and of `message.held`: the message. Of a notice: itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
-    /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user.
+    /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user. About held messages: the
+    /// author.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_idx: Option<i64>,
+    /// `user.banned`: the end of the ban. `message.held`: the end of the hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<DateTime>,
     /// `user.banned`: the ban deletes the user's messages in the room that were sent from then on.

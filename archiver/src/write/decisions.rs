@@ -6,6 +6,7 @@
 //! the first one marks the message. Of several copies of a decision only the first one counts, so marks that a later
 //! copy made beyond it are removed.
 
+pub(crate) mod holds;
 mod purge;
 mod restore;
 

@@ -12,6 +12,7 @@ use crate::mongo::database::Database;
 use crate::mongo::documents::{Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument};
 use crate::mongo::failure::Failure;
 use crate::work::Lined;
+use crate::write::decisions::holds::are_of_one_hold;
 
 /// A document that one event makes.
 pub(crate) trait EventDocument: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 'static {
@@ -92,8 +93,10 @@ impl EventDocument for DecisionDocument {
     fn agrees_with(&self, other: &Self) -> bool {
         let is_erased = |user: Option<i64>| user.is_some_and(|user| user < 0);
         let same_user = self.user_idx == other.user_idx || is_erased(self.user_idx) || is_erased(other.user_idx);
-        let same = (self.presenter_idx, &self.kind, &self.target) == (other.presenter_idx, &other.kind, &other.target);
-        same && same_user
+        // A release and a denial of one message have its id: the first one stays.
+        let same_kind = self.kind == other.kind || are_of_one_hold(&self.kind, &other.kind);
+        let same = (self.presenter_idx, &self.target) == (other.presenter_idx, &other.target);
+        same && same_kind && same_user
     }
 }
 

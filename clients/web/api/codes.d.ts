@@ -1,5 +1,7 @@
 /** The codes of errors, for programs. A code never changes its meaning; later servers may add some. */
 export type Code =
+  | 'already_denied'
+  | 'already_released'
   | 'answers_unread'
   | 'archive_behind'
   | 'archive_unavailable'
@@ -15,6 +17,7 @@ export type Code =
   | 'decision_rate_limited'
   | 'forbidden'
   | 'forwarded_identity_invalid'
+  | 'hold_queue_full'
   | 'host_invalid'
   | 'idempotency_key_invalid'
   | 'idempotency_key_reused'
@@ -35,6 +38,7 @@ export type Code =
   | 'not_banned'
   | 'not_deleted'
   | 'not_found'
+  | 'not_held'
   | 'not_moderator'
   | 'not_pinned'
   | 'not_ready'

@@ -115,6 +115,12 @@ export class Ingest {
   deleteMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Undoes the deletion of a message. Throws `Refused` with the code `not_deleted` if it was undone already. */
   restoreMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
+  /** The messages of a room that wait for a moderator, the oldest first. */
+  holds(room: number, options?: ListOptions): AsyncGenerator<Held, void>;
+  /** Lets a held message into the room. Throws `Refused` with the code `already_denied` or `not_held`. */
+  release(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
+  /** Keeps a held message out of the room. Throws `Refused` with the code `already_released` or `not_held`. */
+  deny(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Posts a notice to everybody in the room. It is deleted and restored as a message is. */
   postNotice(room: number, text: string, options?: PostOptions): Promise<Decided>;
   /** Pins a message by its id, in place of the room's pinned message. A deletion of the message unpins it. */

@@ -16,6 +16,9 @@ const REPORTS = '/v1/rooms/{presenterIdx}/messages/{messageId}/reports';
 const CLOSE_REPORTS = '/v1/rooms/{presenterIdx}/reports/{messageId}/close';
 const REQUESTS = '/v1/rooms/{presenterIdx}/requests';
 const REQUESTS_EVERYWHERE = '/v1/requests';
+const HOLDS = '/v1/rooms/{presenterIdx}/holds';
+const RELEASE = '/v1/rooms/{presenterIdx}/holds/{messageId}/release';
+const DENIAL = '/v1/rooms/{presenterIdx}/holds/{messageId}/deny';
 const BANS = '/v1/rooms/{presenterIdx}/bans';
 const BAN = '/v1/rooms/{presenterIdx}/bans/{userIdx}';
 const BANS_EVERYWHERE = '/v1/bans';
@@ -80,6 +83,21 @@ export class Ingest {
   /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
   restoreMessage(room, messageId, options) {
     return this.#submit('DELETE', DELETION, { presenterIdx: room, messageId }, options);
+  }
+
+  /** @param {number} room @param {ListOptions} [options] */
+  holds(room, { pageSize = 1_000, signal } = {}) {
+    return this.#role.pages(HOLDS, { presenterIdx: room }, 'holds', { first: pageSize }, signal);
+  }
+
+  /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
+  release(room, messageId, options) {
+    return this.#submit('POST', RELEASE, { presenterIdx: room, messageId }, options);
+  }
+
+  /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
+  deny(room, messageId, options) {
+    return this.#submit('POST', DENIAL, { presenterIdx: room, messageId }, options);
   }
 
   /**

@@ -50,6 +50,8 @@ export interface Decided {
 export interface Accepted extends Decided {
   /** Absent if an earlier attempt had stored the message, and its answer was lost. */
   presenter?: 'connected' | 'reconnecting';
+  /** It waits for a moderator, and the position is that of its hold. */
+  held?: true;
 }
 
 export interface PostOptions extends CallOptions {
@@ -87,6 +89,20 @@ export interface Ban {
   reason?: string;
 }
 
+/** A message that waits for a moderator. */
+export interface Held {
+  id: string;
+  position: string;
+  at: string;
+  /** When it is denied by itself. */
+  until: string;
+  user: User;
+  text: string;
+  flags?: string[];
+  replyTo?: string;
+  attributes?: Record<string, unknown>;
+}
+
 export interface Moderator {
   user: UserIdx;
   at: string;
@@ -104,7 +120,7 @@ export interface RoomSettings {
   slowModeSeconds: number;
   uniqueChat: boolean;
   presenterOnly: boolean;
-  wordPolicy: 'off' | 'flag' | 'mask' | 'reject';
+  wordPolicy: 'off' | 'flag' | 'mask' | 'hold' | 'reject';
   words: string[];
   maxLength: number;
   messageRate: { messages: number; seconds: number };

@@ -223,6 +223,7 @@ pub(crate) fn object(kept: &Kept, visibility: Visibility) -> Result<Option<Cow<'
             _ => Some(without_request(line)),
         },
         Shown::Other(line, withheld) => Some(without_withheld(without_request(line), withheld)),
+        Shown::Held(line, withheld) => visibility.holds.then(|| without_withheld(without_request(line), withheld)),
         Shown::Everywhere(line, withheld) => Some(Cow::Owned(of_every_room(line, visibility, withheld))),
         Shown::Deleted(message) => Some(Cow::Owned(deleted(&message))),
         Shown::ForModerators(..) | Shown::Nothing => None,

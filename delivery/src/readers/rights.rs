@@ -36,7 +36,7 @@ pub(crate) fn view(
     // Read before the decisions: one that comes meanwhile is looked at again.
     let version = access.version();
     if let Some(Rights { user, visibility, reads }) = rights {
-        let whole = View::Presenter(visibility);
+        let whole = View::Presenter(Visibility { holds: true, ..visibility });
         if user == presenter.get() || visibility.moderates {
             return Some((whole, None));
         }

@@ -17,7 +17,7 @@ use crate::window::{Kept, Shown, Withheld};
 /// The part of a room that a reader sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum View {
-    /// What the presenter's socket shows to a token with this visibility, and reports of messages.
+    /// What the presenter's socket shows to a token with this visibility, held messages, and reports of messages.
     Presenter(Visibility),
     /// Messages, and which of them are hidden. No moderator, no reason, no setting.
     Viewer {
@@ -60,7 +60,7 @@ impl View {
                 is_shown.then(|| Cow::Owned(decision(&members, withheld, flags)))
             }
             Shown::Deleted(_) | Shown::Everywhere(..) => v1::object(kept, Visibility::default())?,
-            Shown::ForModerators(..) | Shown::Nothing => None,
+            Shown::Held(..) | Shown::ForModerators(..) | Shown::Nothing => None,
         })
     }
 

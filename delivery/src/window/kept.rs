@@ -2,6 +2,7 @@
 //! that only nodes need, or of a message whose author was erased. A decision by or about an erased user has neither the
 //! name nor the reason. Which client sees which part is the dialects' business.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use chat::{
@@ -11,6 +12,8 @@ use chat::{
 use jiff::{SignedDuration, Timestamp};
 use nats::{Entry, believed};
 use serde::Deserialize;
+
+use crate::members::without;
 
 /// An event of the window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,10 @@ pub(super) enum Kind {
     Hidden,
     /// The restoration of a message, with the message if the window had it.
     Restoration,
+    /// A message that waits for a moderator.
+    Held,
+    /// The denial of such a message.
+    Denial,
     /// A report of a message, or its end: for the room's moderators alone.
     ForModerators,
     /// A decision about every room.
@@ -79,6 +86,8 @@ pub(crate) enum Shown<'a> {
     ForModerators(&'a str, Withheld),
     /// Any other event, likewise.
     Other(&'a str, Withheld),
+    /// A held message, or a denial, likewise. No presenter's page gets it, and no long-lived ticket.
+    Held(&'a str, Withheld),
     /// Only its position.
     Nothing,
 }
@@ -110,6 +119,10 @@ pub(crate) enum Effect {
     Deletes(EventId),
     /// Undoes a deletion.
     Restores(EventId),
+    /// Lets the message wait for a moderator.
+    Holds(EventId),
+    /// Ends the wait.
+    EndsHold(EventId),
     /// Deletes all of them.
     Clears,
     /// Deletes those that the user sent since then.
@@ -144,6 +157,7 @@ impl Kept {
             Kind::Everywhere => Shown::Everywhere(&self.line, self.withheld),
             Kind::ForModerators => Shown::ForModerators(&self.line, self.withheld),
             Kind::Other | Kind::Restoration => Shown::Other(&self.line, self.withheld),
+            Kind::Held | Kind::Denial => Shown::Held(&self.line, self.withheld),
             Kind::Hidden => Shown::Nothing,
         })
     }
@@ -155,7 +169,7 @@ impl Kept {
 
     /// The author, and when the message was sent, if it is one.
     pub(super) fn posted(&self) -> Option<(UserIdx, Timestamp)> {
-        if !matches!(self.kind, Kind::Message | Kind::Deleted) {
+        if !matches!(self.kind, Kind::Message | Kind::Deleted | Kind::Held) {
             return None;
         }
         if let Some(posted) = PostedLine::scan_text(&self.line) {
@@ -166,6 +180,7 @@ impl Kept {
             Body::MessagePosted(MessagePosted { user, .. }) | Body::NoticePosted(NoticePosted { user, .. }) => {
                 Some((user.idx, believed(at, belated, self.stored)))
             }
+            Body::MessageHeld(held) => Some((held.posted.user.idx, believed(at, belated, self.stored))),
             _ => None,
         }
     }
@@ -173,12 +188,12 @@ impl Kept {
     /// Withholds what it says of users who were erased after it.
     pub(super) fn forget(&mut self, mut is_erased: impl FnMut(UserIdx) -> bool) {
         match self.kind {
-            Kind::Message | Kind::Deleted => {
+            Kind::Message | Kind::Deleted | Kind::Held => {
                 if self.author().is_some_and(is_erased) {
                     self.hide();
                 }
             }
-            Kind::Everywhere | Kind::Other | Kind::Restoration | Kind::ForModerators => {
+            Kind::Everywhere | Kind::Other | Kind::Restoration | Kind::Denial | Kind::ForModerators => {
                 let is_about_erased = match self.about {
                     About::Nobody => false,
                     About::User(user) => is_erased(user),
@@ -217,11 +232,12 @@ impl Kept {
         self.kind = Kind::Hidden;
     }
 
-    /// From now on its text is not seen. Only messages and restorations have one.
+    /// From now on its text is not seen. Only messages, held ones too, and restorations have one.
     pub(super) fn delete(&mut self) {
         match self.kind {
             Kind::Message => self.kind = Kind::Deleted,
             Kind::Restoration => self.withheld.message = true,
+            Kind::Held => self.hide(),
             _ => {}
         }
     }
@@ -238,19 +254,29 @@ pub(crate) fn deleted(incoming: Incoming) -> Kept {
 impl Incoming {
     /// Copies the line out of its batch, so that each room's events can free their memory in their own time.
     pub(crate) fn new(partition: u32, entry: Entry) -> Incoming {
-        let (effect, about) = meaning(&entry);
-        let Entry { position, id, kind, presenter, stored, line, .. } = entry;
+        let (mut effect, about) = meaning(&entry);
+        let Entry { position, mut id, kind, presenter, stored, line, .. } = entry;
         let kind = match kind {
             EventKind::MessagePosted | EventKind::NoticePosted => Kind::Message,
             EventKind::PresenterConnected | EventKind::PresenterDisconnected => Kind::Hidden,
             EventKind::MessageRestored => Kind::Restoration,
+            EventKind::MessageHeld => Kind::Held,
+            EventKind::MessageDenied => Kind::Denial,
             EventKind::MessageReported | EventKind::ReportClosed => Kind::ForModerators,
             _ if presenter.is_none() => Kind::Everywhere,
             _ => Kind::Other,
         };
         let withheld = Withheld::default();
+        if let Effect::Holds(message) = effect {
+            id = message;
+        }
         let kept = match simdutf8::basic::from_utf8(&line) {
             Ok(line) if line.starts_with('{') => {
+                // Everyone sees a released message as any other. Who released it is in the archive.
+                let line = if kind == Kind::Message { without(line, "held") } else { Cow::Borrowed(line) };
+                if matches!(line, Cow::Owned(_)) {
+                    effect = Effect::EndsHold(id);
+                }
                 Kept { position, stored, line: line.into(), kind, id, about, withheld }
             }
             _ => {
@@ -274,6 +300,8 @@ fn meaning(entry: &Entry) -> (Effect, About) {
         | EventKind::RoomUpdated => return (Effect::Nothing, About::Nobody),
         EventKind::MessageReported | EventKind::ReportClosed => return (Effect::Nothing, About::Unknown),
         EventKind::RoomCleared
+        | EventKind::MessageHeld
+        | EventKind::MessageDenied
         | EventKind::MessageDeleted
         | EventKind::MessageRestored
         | EventKind::UserErased
@@ -287,6 +315,8 @@ fn meaning(entry: &Entry) -> (Effect, About) {
         Ok(Body::RoomCleared(_)) => (Effect::Clears, About::Nobody),
         Ok(Body::MessageDeleted(deleted)) => (Effect::Deletes(deleted.target), About::Unknown),
         Ok(Body::MessageRestored(restored)) => (Effect::Restores(restored.target), About::Unknown),
+        Ok(Body::MessageHeld(held)) => (Effect::Holds(held.target), About::User(held.posted.user.idx)),
+        Ok(Body::MessageDenied(denied)) => (Effect::EndsHold(denied.target), About::User(denied.user)),
         Ok(Body::UserErased(erased)) => (Effect::Erases(erased.user), About::User(erased.user)),
         Ok(Body::UserBanned(banned)) => {
             let purged = banned.purge_seconds.filter(|_| entry.presenter.is_some());

@@ -38,13 +38,20 @@ pub(super) fn purge(events: &mut VecDeque<Kept>, user: UserIdx, since: Timestamp
     let stored_since = since.checked_sub(MOST_AHEAD).unwrap_or(Timestamp::MIN);
     for kept in events.iter_mut().filter(|kept| kept.stored >= stored_since) {
         let is_purged = match kept.kind {
-            Kind::Message => kept.posted().is_some_and(|(author, sent)| author == user && sent >= since),
+            Kind::Message | Kind::Held => kept.posted().is_some_and(|(author, sent)| author == user && sent >= since),
             Kind::Restoration => kept.about == About::User(user),
             _ => false,
         };
         if is_purged {
             kept.delete();
         }
+    }
+}
+
+/// Hides the message that waited for a moderator: it was released, as an event of its own, or denied.
+pub(super) fn end_hold(events: &mut VecDeque<Kept>, target: EventId) {
+    if let Some(held) = events.iter_mut().rev().find(|kept| kept.id == target && kept.kind == Kind::Held) {
+        held.hide();
     }
 }
 

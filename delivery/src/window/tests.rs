@@ -2,6 +2,7 @@
 
 mod beginnings;
 mod eviction;
+mod holds;
 mod model;
 mod reading;
 mod restoration;

@@ -65,6 +65,7 @@ pub fn document() -> String {
                  attributes takes `chat:attributes`.",
         tags: json!([
             { "name": "messages", "description": "Post and delete messages, and look up requests." },
+            { "name": "holds", "description": "Release or deny messages that wait for a moderator." },
             { "name": "bans", "description": "Ban users from a room or from every room." },
             { "name": "moderators", "description": "Appoint moderators of a room, and remove them." },
             { "name": "reports", "description": "Report messages to a room's moderators, and close reports." },

@@ -3,6 +3,7 @@
 
 mod bans;
 mod decisions;
+mod holds;
 mod lookup;
 mod messages;
 mod moderators;
@@ -22,6 +23,7 @@ use crate::state::Ingest;
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new()
         .merge(messages::routes())
+        .merge(holds::routes())
         .merge(bans::routes())
         .merge(moderators::routes())
         .merge(pin::routes())

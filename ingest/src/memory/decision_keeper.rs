@@ -52,6 +52,8 @@ struct State {
     erasures: Vec<(Position, UserIdx)>,
     /// How far the log had been read at each time.
     read: VecDeque<(Timestamp, Vec<Position>)>,
+    /// The messages that wait for a moderator: a node that starts must replay them.
+    holds: Vec<Position>,
 }
 
 impl DecisionKeeper {
@@ -82,9 +84,11 @@ impl DecisionKeeper {
         self.changed.notify_one();
     }
 
-    /// Everything up to there was read. That counts for nothing while a decision waits; the next time will.
-    pub(crate) fn set_read(&self, positions: Vec<Position>) {
+    /// Everything up to there was read. That counts for nothing while a decision waits; the next time will. `holds`: the
+    /// messages that wait for a moderator.
+    pub(crate) fn set_read(&self, positions: Vec<Position>, holds: Vec<Position>) {
         let mut state = self.state();
+        state.holds = holds;
         if state.waiting.is_empty() && state.erasures.is_empty() {
             state.read.push_back((now(), positions));
         }
@@ -200,12 +204,19 @@ impl DecisionKeeper {
         }
     }
 
-    /// The latest checkpoint that is older than `keys_for`.
+    /// The latest checkpoint that is older than `keys_for`, and before every message that waits for a moderator.
     fn reached(&self) -> Option<Vec<Position>> {
         let mut state = self.state();
         let is_old = |(at, _): &(Timestamp, _)| now().duration_since(*at).unsigned_abs() > self.keys_for;
+        let is_before_holds = |read: &[Position], holds: &[Position]| {
+            let is_after = |read: &Position| holds.iter().any(|hold| self.timelines.is_before(*hold, *read));
+            !read.iter().any(is_after)
+        };
         let mut reached = None;
-        while state.read.front().is_some_and(is_old) {
+        while let Some(oldest) = state.read.front()
+            && is_old(oldest)
+            && is_before_holds(&oldest.1, &state.holds)
+        {
             reached = state.read.pop_front();
         }
         reached.map(|(_, positions)| positions)

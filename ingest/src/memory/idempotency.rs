@@ -32,6 +32,8 @@ pub(crate) struct Earlier {
     pub(crate) id: EventId,
     pub(crate) position: Position,
     pub(crate) digest: RequestDigest,
+    /// Whether it is a message that was held. Then the id is the message's, and the position that of its hold.
+    pub(crate) is_held: bool,
 }
 
 impl AcceptedKeys {
@@ -97,7 +99,7 @@ mod tests {
     fn earlier(key: KeyId, sequence: u64, at: Timestamp) -> Earlier {
         let position = Position { epoch: 1, sequence, index: 0 };
         let second = EventId::of_turn(key, at.as_second() / 60);
-        Earlier { id: second, position, digest: RequestDigest::of("key", "text") }
+        Earlier { id: second, position, digest: RequestDigest::of("key", "text"), is_held: false }
     }
 
     fn key(key: &str) -> KeyId {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat::{Body, Event, Position, UserIdx, now};
+use chat::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, UserIdx, now};
 use jiff::Timestamp;
 use nats::{Entry, EventTail, Log, Start, StoredEvent, Subject, TailStatus};
 use runtime::Tasks;
@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::memory::decision_keeper;
 use crate::memory::decision_keeper::DecisionKeeper;
 use crate::memory::idempotency::{AcceptedKeys, Earlier};
+use crate::moderation::holds::Holds;
 use crate::moderation::restored::RestoredMessages;
 use crate::moderation::rules::Rules;
 use crate::posting::limits::{Limits, Observed};
@@ -29,6 +30,7 @@ const FIND_DEADLINE: Duration = Duration::from_secs(2);
 pub(crate) struct Replay {
     pub(crate) rules: Rules,
     pub(crate) restored: RestoredMessages,
+    pub(crate) holds: Holds,
     pub(crate) accepted_keys: AcceptedKeys,
     pub(crate) limits: Limits,
     pub(crate) decision_keeper: DecisionKeeper,
@@ -95,6 +97,7 @@ impl Replay {
         let replay = Arc::new(Replay {
             rules,
             restored: RestoredMessages::default(),
+            holds: Holds::default(),
             accepted_keys,
             limits,
             decision_keeper,
@@ -157,7 +160,8 @@ impl Replay {
                 _ = tick.tick() => {
                     if self.is_caught_up() {
                         self.rules.tidy(now());
-                        self.decision_keeper.set_read(read.clone());
+                        self.holds.tidy(log.now());
+                        self.decision_keeper.set_read(read.clone(), self.holds.positions());
                     }
                     continue;
                 }
@@ -171,6 +175,8 @@ impl Replay {
                 // Each copy of an erasure counts: it applies to the decisions before its own position.
                 if let Body::UserErased(erased) = &stored.event.body {
                     self.decision_keeper.erase(stored.position, erased.user);
+                    let partition = log.timelines().partition(stored.position);
+                    self.holds.erase(erased.user, |room| Some(log.timelines().partition_of(room)) == partition);
                     continue;
                 }
                 if !stored.counts {
@@ -195,7 +201,12 @@ impl Replay {
     fn take(&self, stored: &StoredEvent, times: Times) -> Vec<(Subject, Event)> {
         let StoredEvent { position, stored, ref event, .. } = *stored;
         if let Some(request) = event.request {
-            let earlier = Earlier { id: event.id, position, digest: request.digest };
+            let held = match &event.body {
+                Body::MessageHeld(held) => Some(held.target),
+                _ => None,
+            };
+            let (id, digest, is_held) = (held.unwrap_or(event.id), request.digest, held.is_some());
+            let earlier = Earlier { id, position, digest, is_held };
             if !self.accepted_keys.insert(request.key, earlier, stored) {
                 return Vec::new();
             }
@@ -207,9 +218,14 @@ impl Replay {
                 Vec::new()
             }
             (Body::MessagePosted(posted), Some(presenter)) => {
-                let (id, user, role, text) = (event.id, posted.user.idx, posted.user.role, &posted.text);
-                let observed = Observed { id, age, presenter, user, role, text };
-                self.limits.observe(&observed, &self.rules.current(presenter, times.here).settings);
+                self.observe(presenter, event.id, posted, age, times.here);
+                self.holds.posted(presenter, event.id, position);
+                Vec::new()
+            }
+            (Body::MessageHeld(held), Some(presenter)) => {
+                // It counts as a message now, and not again when it is released.
+                self.observe(presenter, held.target, &held.posted, age, times.here);
+                self.holds.apply(presenter, position, event, times.log);
                 Vec::new()
             }
             _ => {
@@ -218,10 +234,17 @@ impl Replay {
                 }
                 if let Some(room) = event.presenter {
                     self.restored.apply(room, &event.body);
+                    self.holds.apply(room, position, event, times.log);
                 }
                 self.rules.apply(position, event, times.here)
             }
         }
+    }
+
+    fn observe(&self, presenter: PresenterIdx, id: EventId, posted: &MessagePosted, age: Duration, now: Timestamp) {
+        let (user, role, text) = (posted.user.idx, posted.user.role, &posted.text);
+        let observed = Observed { id, age, presenter, user, role, text };
+        self.limits.observe(&observed, &self.rules.current(presenter, now).settings);
     }
 }
 
@@ -230,6 +253,8 @@ fn decided_by(body: &Body) -> Option<UserIdx> {
     let by = match body {
         Body::MessageDeleted(deleted) => &deleted.by,
         Body::MessageRestored(restored) => &restored.by,
+        Body::MessageReleased(released) => &released.held.by,
+        Body::MessageDenied(denied) => &denied.by,
         Body::ReportClosed(closed) => &closed.by,
         Body::RoomCleared(cleared) => &cleared.by,
         Body::UserBanned(banned) => &banned.by,

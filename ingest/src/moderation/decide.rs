@@ -198,7 +198,7 @@ impl Ingest {
     }
 
     /// Waits until this node has replayed everything that the room's partition holds now.
-    async fn catch_up(&self, presenter: Option<PresenterIdx>) -> Result<(), Refusal> {
+    pub(crate) async fn catch_up(&self, presenter: Option<PresenterIdx>) -> Result<(), Refusal> {
         let catching_up = async {
             let extent = self.log.extent(presenter).await.map_err(|_| AppendError::Unavailable)?;
             self.replay.reached(extent.last).await;

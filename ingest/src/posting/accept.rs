@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chat::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, now};
+use chat::{Body, Event, EventId, MessageHeld, MessagePosted, Position, PresenterIdx, Role, User, now};
 use jiff::Timestamp;
 use nats::AppendError;
 
@@ -16,6 +16,7 @@ use crate::posting::extras::Extras;
 use crate::posting::limits::{Ask, Quota};
 use crate::posting::review::{Fallback, Question, UNAVAILABLE_FLAG, Verdict};
 use crate::posting::text::Text;
+use crate::posting::word_filter::Judged;
 use crate::refusal::Refusal;
 use crate::sender::{IdempotencyKey, Sender};
 use crate::state::Ingest;
@@ -34,11 +35,22 @@ pub(crate) struct Post {
     pub(crate) key: Option<IdempotencyKey>,
 }
 
+/// The place of an event in the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored {
+    pub(crate) position: Position,
+    /// Whether it is a message that waits for a moderator.
+    pub(crate) is_held: bool,
+}
+
 /// A message that is durably in the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Accepted {
     pub(crate) id: EventId,
+    /// The message's position. If it is held, that of its hold.
     pub(crate) position: Position,
+    /// Whether it waits for a moderator.
+    pub(crate) is_held: bool,
     /// Whether the presenter of the room sent it.
     pub(crate) is_by_presenter: bool,
     /// Whether the presenter has a session. If not, it is asked to reconnect, and gets the message when it does.
@@ -58,20 +70,21 @@ impl Ingest {
                 event_id::request(Some(presenter), &sender, key.as_ref(), &extras.as_request(text.as_str()))
             }
         };
-        let (id, position, quota) = match self.assign_id(Some(presenter), request).await? {
+        let (id, stored, quota) = match self.assign_id(Some(presenter), request).await? {
             // A retry gets the answer of the first try, whatever has been decided since.
-            Assignment::Earlier(Earlier { id, position, .. }) => (id, position, None),
+            Assignment::Earlier(Earlier { id, position, is_held, .. }) => (id, Stored { position, is_held }, None),
             Assignment::New(assigned) => {
-                let (position, quota) = self.append_message(&sender, presenter, (text, extras), &assigned).await?;
-                (assigned.id, position, quota)
+                let (stored, quota) = self.append_message(&sender, presenter, (text, extras), &assigned).await?;
+                (assigned.id, stored, quota)
             }
         };
+        let Stored { position, is_held } = stored;
         let is_presenter_connected = self.presence.is_held(presenter);
         if !is_presenter_connected {
             self.reconnects.request(presenter);
         }
         let is_by_presenter = sender.presents(presenter);
-        Ok(Accepted { id, position, is_by_presenter, is_presenter_connected, quota })
+        Ok(Accepted { id, position, is_held, is_by_presenter, is_presenter_connected, quota })
     }
 
     async fn append_message(
@@ -80,7 +93,7 @@ impl Ingest {
         presenter: PresenterIdx,
         (text, extras): (Text, Option<Box<Extras>>),
         assigned: &AssignedId,
-    ) -> Result<(Position, Option<Quota>), Refusal> {
+    ) -> Result<(Stored, Option<Quota>), Refusal> {
         self.check_caught_up()?;
         let began = now();
         self.check_is_not_banned(presenter, sender, began)?;
@@ -97,43 +110,62 @@ impl Ingest {
         let reservation = self.replay.limits.admit(&ask, settings)?;
         // After the limits: each new room that a sender posts to causes a request to the room server.
         self.check_is_live(presenter).await?;
-        let (text, mut flags) = self.word_filter.judge(text, &current)?;
+        let mut judged = self.word_filter.judge(text, &current)?;
+        // Who could release a message need not wait for a moderator.
+        judged.is_held &= role == Role::Viewer;
         let user = sender.user(role);
-        let text = self.reviewed(assigned.id, presenter, &user, text, &mut flags).await?;
+        let Judged { text, flags, is_held } = self.reviewed(assigned.id, presenter, &user, judged).await?;
         // A ban holds within a second, however long the room server and the review hook took.
         let at = now();
         self.check_is_not_banned(presenter, sender, at)?;
 
-        let quota = reservation.quota;
-        reservation.appending();
         let (reply_to, attributes) = Extras::of(extras, sender);
         let message = MessagePosted { user, text: text.into_string(), flags, reply_to, attributes };
-        let position = self.append(assigned, Some(presenter), at, Body::MessagePosted(message)).await?;
+        let body = if is_held { self.held(assigned.id, presenter, message)? } else { Body::MessagePosted(message) };
+        let quota = reservation.quota;
+        reservation.appending();
+        let stored = self.append_first(assigned, Some(presenter), at, body).await?;
         reservation.stored();
-        Ok((position, Some(quota)))
+        Ok((stored, Some(quota)))
     }
 
-    /// The text that the review hook lets through.
+    /// The message, to wait for a moderator.
+    fn held(&self, target: EventId, presenter: PresenterIdx, posted: MessagePosted) -> Result<Body, Refusal> {
+        let now = self.log.now();
+        if self.replay.holds.is_full(presenter, self.replay.limits.most_holds(), now) {
+            return Err(Refusal::HoldQueueFull);
+        }
+        // Events have whole milliseconds.
+        let until = Timestamp::from_millisecond((now + self.hold).as_millisecond());
+        let until = until.expect("a time of whole milliseconds is a time");
+        Ok(Body::MessageHeld(Box::new(MessageHeld { target, until, posted })))
+    }
+
+    /// What the review hook makes of a message that the word filter lets through.
     async fn reviewed(
         &self,
         id: EventId,
         presenter: PresenterIdx,
         user: &User,
-        text: Text,
-        flags: &mut Vec<String>,
-    ) -> Result<Text, Refusal> {
-        let Some(review) = &self.review else { return Ok(text) };
+        mut judged: Judged,
+    ) -> Result<Judged, Refusal> {
+        let Some(review) = &self.review else { return Ok(judged) };
+        let question = Question { id, presenter, user, text: judged.text.as_str(), flags: &judged.flags };
         // Boxed, so that the future of a post without a review has no room for one.
-        match Box::pin(review.ask(&Question { id, presenter, user, text: text.as_str(), flags })).await {
-            Verdict::Allow => Ok(text),
-            Verdict::Replace(text) => Ok(text),
-            Verdict::Deny { reason } => Err(Refusal::Denied { reason }),
-            Verdict::Unavailable(Fallback::Deny) => Err(Refusal::ReviewUnavailable),
-            Verdict::Unavailable(Fallback::Allow) => {
-                flags.push(UNAVAILABLE_FLAG.to_owned());
-                Ok(text)
+        let verdict = Box::pin(review.ask(&question)).await;
+        match verdict {
+            Verdict::Allow => {}
+            Verdict::Replace(text) => judged.text = text,
+            Verdict::Hold => judged.is_held = true,
+            Verdict::Deny { reason } => return Err(Refusal::Denied { reason }),
+            Verdict::Unavailable(Fallback::Deny) => return Err(Refusal::ReviewUnavailable),
+            Verdict::Unavailable(Fallback::Allow) => judged.flags.push(UNAVAILABLE_FLAG.to_owned()),
+            Verdict::Unavailable(Fallback::Hold) => {
+                judged.flags.push(UNAVAILABLE_FLAG.to_owned());
+                judged.is_held = true;
             }
         }
+        Ok(judged)
     }
 
     /// Appends an event and returns its position. Under a key, several nodes may append the event at the same moment.
@@ -145,23 +177,37 @@ impl Ingest {
         at: Timestamp,
         body: Body,
     ) -> Result<Position, Refusal> {
+        self.append_first(assigned, presenter, at, body).await.map(|stored| stored.position)
+    }
+
+    /// The same, of an event that may be a hold: the assigned id is then the message's.
+    async fn append_first(
+        &self,
+        assigned: &AssignedId,
+        presenter: Option<PresenterIdx>,
+        at: Timestamp,
+        body: Body,
+    ) -> Result<Stored, Refusal> {
         let AssignedId { id, request, end, assigned_at } = *assigned;
         // The process was suspended. The sender has given up by now, and may have retried through another node.
         if assigned_at.elapsed() > LONGEST_BEFORE_APPEND {
             return Err(Refusal::Append(AppendError::Unavailable));
         }
-        let kind = body.kind();
-        let event = Arc::new(Event { id, presenter, at, belated: false, request, body });
+        let (kind, is_held) = (body.kind(), matches!(body, Body::MessageHeld(_)));
+        let event_id = if is_held { EventId::of_hold(id) } else { id };
+        let event = Arc::new(Event { id: event_id, presenter, at, belated: false, request, body });
         let began = Instant::now();
         let appended = self.log.append_own(event, end).await;
         self.admission.observe_append(began);
         let position = appended?;
         self.metrics.appended(&kind);
-        let Some(request) = request else { return Ok(position) };
+        let Some(request) = request else { return Ok(Stored { position, is_held }) };
         let find = self.replay.find(|replay| replay.accepted_keys.get(request.key).filter(|first| first.id == id));
         let first = Box::pin(find).await;
         match first {
-            Some(first) if first.digest == request.digest => Ok(first.position),
+            Some(Earlier { position, digest, is_held, .. }) if digest == request.digest => {
+                Ok(Stored { position, is_held })
+            }
             Some(_) => Err(Refusal::IdempotencyKeyReused),
             // The event is in the log, but it may be this request's or another's under the same key.
             None => Err(Refusal::Append(AppendError::Unknown)),

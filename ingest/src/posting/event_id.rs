@@ -106,7 +106,7 @@ impl Ingest {
     }
 
     /// The event that was accepted under the request's key. Err: it was another request's.
-    fn earlier(&self, request: Request) -> Result<Option<Earlier>, Refusal> {
+    pub(crate) fn earlier(&self, request: Request) -> Result<Option<Earlier>, Refusal> {
         match self.replay.accepted_keys.get(request.key) {
             Some(earlier) if earlier.digest != request.digest => Err(Refusal::IdempotencyKeyReused),
             earlier => Ok(earlier),

@@ -51,6 +51,8 @@ pub struct LimitsConfig {
     pub bans_everywhere: usize,
     /// The moderators of a room.
     pub moderators_in_room: usize,
+    /// The messages of a room that wait for a moderator.
+    pub holds_in_room: usize,
 }
 
 /// A message to be admitted.
@@ -230,6 +232,11 @@ impl Limits {
     /// The maximum number of moderators of a room.
     pub(crate) fn most_moderators(&self) -> usize {
         self.config.read().moderators_in_room
+    }
+
+    /// The maximum number of held messages of a room.
+    pub(crate) fn most_holds(&self) -> usize {
+        self.config.read().holds_in_room
     }
 }
 

@@ -65,6 +65,8 @@ pub enum Fallback {
     Allow,
     /// It is refused with 503, `review_unavailable`.
     Deny,
+    /// It waits for a moderator, with the flag `review.unavailable`.
+    Hold,
 }
 
 /// The flag of a message that was accepted without a review.
@@ -89,6 +91,8 @@ pub(crate) enum Verdict {
     Allow,
     /// This text replaces the message's.
     Replace(Text),
+    /// The message waits for a moderator.
+    Hold,
     /// With the hook's reason, if it gave one: one line of at most 200 characters.
     Deny {
         reason: Option<String>,
@@ -146,6 +150,7 @@ struct Envelope<'a> {
 enum Answer {
     Allow,
     Deny { reason: Option<String> },
+    Hold,
     Replace { text: String },
 }
 
@@ -153,7 +158,7 @@ enum Answer {
 enum AskError {
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
-    #[error("the answer is not {{\"action\": \"allow\", \"deny\" or \"replace\"}} as documented")]
+    #[error("the answer is not {{\"action\": \"allow\", \"deny\", \"hold\" or \"replace\"}} as documented")]
     NotUnderstood,
     #[error("the answer replaces the text with one that is not a valid message text")]
     InvalidText,
@@ -334,6 +339,7 @@ impl Breakers {
 fn verdict(answer: &[u8]) -> Result<Verdict, AskError> {
     match serde_json::from_slice(answer).map_err(|_| AskError::NotUnderstood)? {
         Answer::Allow => Ok(Verdict::Allow),
+        Answer::Hold => Ok(Verdict::Hold),
         Answer::Deny { reason } => Ok(Verdict::Deny { reason: reason.as_deref().and_then(one_line) }),
         Answer::Replace { text } => Text::parse(&text).map(Verdict::Replace).map_err(|_| AskError::InvalidText),
     }

@@ -27,6 +27,17 @@ pub(crate) struct WordFilter {
     deployment: RwLock<Filter>,
 }
 
+/// What the word filter makes of a message that it does not reject.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// Masked if the policy says so.
+    pub(crate) text: Text,
+    /// The labels of the matches.
+    pub(crate) flags: Vec<String>,
+    /// Whether the message waits for a moderator.
+    pub(crate) is_held: bool,
+}
+
 /// The text contains a word that the room rejects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Disallowed;
@@ -56,11 +67,11 @@ impl WordFilter {
         Ok(())
     }
 
-    /// The text, masked if the policy says so, and the labels of the matches.
-    pub(crate) fn judge(&self, text: Text, current: &CurrentRules) -> Result<(Text, Vec<String>), Disallowed> {
+    /// Applies the room's policy.
+    pub(crate) fn judge(&self, text: Text, current: &CurrentRules) -> Result<Judged, Disallowed> {
         let policy = current.settings.word_policy;
         if policy == WordPolicy::Off {
-            return Ok((text, Vec::new()));
+            return Ok(Judged { text, flags: Vec::new(), is_held: false });
         }
         let mut found = self.deployment.read().find(text.as_str());
         if let Some(words) = &current.words {
@@ -68,13 +79,14 @@ impl WordFilter {
             found.sort_by_key(|found| found.range.start);
         }
         if found.is_empty() {
-            return Ok((text, Vec::new()));
+            return Ok(Judged { text, flags: Vec::new(), is_held: false });
         }
-        match policy {
-            WordPolicy::Reject => Err(Disallowed),
-            WordPolicy::Mask => Ok((text.masked(&joined(&found)), flags(&found))),
-            WordPolicy::Flag | WordPolicy::Off => Ok((text, flags(&found))),
-        }
+        let text = match policy {
+            WordPolicy::Reject => return Err(Disallowed),
+            WordPolicy::Mask => text.masked(&joined(&found)),
+            WordPolicy::Flag | WordPolicy::Hold | WordPolicy::Off => text,
+        };
+        Ok(Judged { text, flags: flags(&found), is_held: policy == WordPolicy::Hold })
     }
 }
 

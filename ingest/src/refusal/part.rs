@@ -26,6 +26,8 @@ pub(crate) enum Part {
     Moderator,
     /// The deletion in question.
     Deletion,
+    /// The held message in question.
+    Held,
     /// The ban in question.
     Ban,
     /// The user to be banned.

@@ -3,6 +3,8 @@
 from typing import Literal
 
 Code = Literal[
+    "already_denied",
+    "already_released",
     "answers_unread",
     "archive_behind",
     "archive_unavailable",
@@ -18,6 +20,7 @@ Code = Literal[
     "decision_rate_limited",
     "forbidden",
     "forwarded_identity_invalid",
+    "hold_queue_full",
     "host_invalid",
     "idempotency_key_invalid",
     "idempotency_key_reused",
@@ -38,6 +41,7 @@ Code = Literal[
     "not_banned",
     "not_deleted",
     "not_found",
+    "not_held",
     "not_moderator",
     "not_pinned",
     "not_ready",

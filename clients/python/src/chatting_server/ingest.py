@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from ._role import Role, Token
 from .errors import ChattingError, Refused
-from .types import Accepted, Ban, Decided, Moderator, Pin, ReportCategory, Settings, SettingsChange
+from .types import Accepted, Ban, Decided, Held, Moderator, Pin, ReportCategory, Settings, SettingsChange
 
 MESSAGES = "/v1/rooms/{presenterIdx}/messages"
 MESSAGE = "/v1/rooms/{presenterIdx}/messages/{messageId}"
@@ -19,6 +19,9 @@ REPORTS = "/v1/rooms/{presenterIdx}/messages/{messageId}/reports"
 CLOSE_REPORTS = "/v1/rooms/{presenterIdx}/reports/{messageId}/close"
 REQUESTS = "/v1/rooms/{presenterIdx}/requests"
 REQUESTS_EVERYWHERE = "/v1/requests"
+HOLDS = "/v1/rooms/{presenterIdx}/holds"
+RELEASE = "/v1/rooms/{presenterIdx}/holds/{messageId}/release"
+DENIAL = "/v1/rooms/{presenterIdx}/holds/{messageId}/deny"
 BANS = "/v1/rooms/{presenterIdx}/bans"
 BAN = "/v1/rooms/{presenterIdx}/bans/{userIdx}"
 BANS_EVERYWHERE = "/v1/bans"
@@ -85,6 +88,22 @@ class Ingest(Role):
         """Undoes the deletion of a message. Raises `Refused` with the code `not_deleted` if it was undone already."""
         return self._submit("DELETE", DELETION, {"presenterIdx": room, "messageId": message}, reason, idempotency_key)
 
+    def holds(self, room: int, *, page_size: int = 1000) -> Iterator[Held]:
+        """The messages of a room that wait for a moderator, the oldest first."""
+        return self._pages(HOLDS, {"presenterIdx": room}, {"first": page_size}, "holds")
+
+    def release(
+        self, room: int, message: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Lets a held message into the room. Raises `Refused` with the code `already_denied` or `not_held`."""
+        return self._submit("POST", RELEASE, {"presenterIdx": room, "messageId": message}, reason, idempotency_key)
+
+    def deny(
+        self, room: int, message: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Keeps a held message out of the room. Raises `Refused` with the code `already_released` or `not_held`."""
+        return self._submit("POST", DENIAL, {"presenterIdx": room, "messageId": message}, reason, idempotency_key)
+
     def post_notice(self, room: int, text: str, *, idempotency_key: str | None = None) -> Decided:
         """Posts a notice to everybody in the room. It is deleted and restored as a message is."""
         return self._submit("POST", NOTICES, {"presenterIdx": room}, body={"text": text}, key=idempotency_key)
@@ -100,6 +119,7 @@ class Ingest(Role):
     def get_pin(self, room: int) -> Pin | None:
         """The room's pinned message. None: there is none."""
         return cast("Pin | None", self._get_or_none(PIN, {"presenterIdx": room}, NOT_PINNED))
+
     def report(self, room: int, message: str, category: ReportCategory, *, reason: str | None = None) -> Decided:
         """Reports a message to the room's moderators, once: another report of this user gets the first's answer."""
         path, body = {"presenterIdx": room, "messageId": message}, given(category=category, reason=reason)

@@ -34,6 +34,8 @@ class Accepted(Decided, total=False):
 
     presenter: Literal["connected", "reconnecting"]
     """Absent if an earlier attempt had stored the message, and its answer was lost."""
+    held: bool
+    """True: it waits for a moderator, and the position is that of its hold. Absent: it does not."""
 
 
 class _Ban(TypedDict):
@@ -48,6 +50,23 @@ class Ban(_Ban, total=False):
     until: str
     """Absent: permanent."""
     reason: str
+
+
+class _Held(TypedDict):
+    id: str
+    position: str
+    at: str
+    until: str
+    user: User
+    text: str
+
+
+class Held(_Held, total=False):
+    """A message that waits for a moderator until that time."""
+
+    flags: list[str]
+    replyTo: str
+    attributes: dict[str, Any]
 
 
 class _Moderator(TypedDict):
@@ -83,7 +102,7 @@ class SettingsChange(TypedDict, total=False):
     slowModeSeconds: int | None
     uniqueChat: bool | None
     presenterOnly: bool | None
-    wordPolicy: Literal["off", "flag", "mask", "reject"] | None
+    wordPolicy: Literal["off", "flag", "mask", "hold", "reject"] | None
     words: list[str] | None
     maxLength: int | None
     messageRate: Rate | None

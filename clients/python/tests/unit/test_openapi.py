@@ -136,6 +136,7 @@ class OpenApi(TestCase):
         pairs: dict[str, dict[str, Any]] = {
             "ingest": {
                 "AcceptedBody": results.Accepted, "DecidedBody": results.Decided, "BanBody": results.Ban,
+                "HoldBody": results.Held,
                 "ModeratorBody": results.Moderator, "SettingsBody": results.Settings, "User": results.User,
                 "SettingsChange": results.SettingsChange, "Rate": results.Rate,
             },
@@ -156,5 +157,5 @@ class OpenApi(TestCase):
 
 
 # An answer in which every call finds its member.
-LISTS = "messages bans moderators broadcasts decisions reports chatters words highlights erasures"
+LISTS = "messages bans holds moderators broadcasts decisions reports chatters words highlights erasures"
 PAGE: dict[str, Any] = {name: [] for name in LISTS.split()}

@@ -11,7 +11,7 @@ use crate::window::{Incoming, Kept};
 const V1: V1 = super::V1 { keepalive: Duration::from_secs(20) };
 
 /// A token that may read the audit of all rooms, and the receipts of erasures.
-const EVERYTHING: Visibility = Visibility { moderates: true, erases: true };
+const EVERYTHING: Visibility = Visibility { moderates: true, erases: true, holds: true };
 
 const MESSAGE: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","user":{"idx":7,"nickname":"고양이 \"나비\"","role":"viewer"},"text":"안녕 👋🏽\n<b>","flags":["profanity"]}"#;
 const CLEARED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8058","type":"room.cleared","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","by":{"idx":42,"nickname":"a","role":"presenter"}}"#;
@@ -181,8 +181,9 @@ fn members_that_only_ingest_needs_are_removed() {
 #[test]
 fn of_a_decision_about_every_room_only_what_hides_messages_is_for_everybody() {
     let events = [kept(0, BANNED_EVERYWHERE), kept(1, UNTIL), kept(2, ERASED), kept(3, UPDATED)];
-    let frame =
-        |moderates, erases| V1.frame(&events, Visibility { moderates, erases }).frame.unwrap().as_str().to_owned();
+    let frame = |moderates, erases| {
+        V1.frame(&events, Visibility { moderates, erases, holds: false }).frame.unwrap().as_str().to_owned()
+    };
     insta::assert_snapshot!([frame(false, false), frame(true, false), frame(false, true)].join("\n"));
 }
 

@@ -100,6 +100,7 @@ impl Model {
         for Came { of, kept, .. } in &mut self.events {
             let removed = match effect {
                 Effect::Nothing => false,
+                Effect::Holds(_) | Effect::EndsHold(_) => unreachable!("no step does"),
                 Effect::Deletes(target) => kept.id == target,
                 Effect::Clears => true,
                 Effect::Restores(_) | Effect::Purges(..) | Effect::Erases(_) => unreachable!("no step does"),

@@ -73,9 +73,11 @@ fn what_is_no_object_is_kept_from_everyone() {
     };
     let shows = |kind, line| match Incoming::new(7, entry(kind, line)).kept.shown().unwrap() {
         Shown::Nothing => None,
-        Shown::Message(line) | Shown::Other(line, _) | Shown::ForModerators(line, _) | Shown::Everywhere(line, _) => {
-            Some(line.to_owned())
-        }
+        Shown::Message(line)
+        | Shown::Other(line, _)
+        | Shown::Held(line, _)
+        | Shown::ForModerators(line, _)
+        | Shown::Everywhere(line, _) => Some(line.to_owned()),
         Shown::Deleted(deleted) => panic!("{deleted:?}"),
     };
     assert_eq!(shows("poll.opened", b"{}").as_deref(), Some("{}"));

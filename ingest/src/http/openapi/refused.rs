@@ -13,17 +13,20 @@ use crate::http::refused::status;
 use crate::refusal::{Part, Refusal};
 
 use Part::{
-    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Extras, Head, Lookup, Message, Moderator,
-    NewBan, NewModerator, OriginalBody, Path, Pin, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Report, Room,
-    Seconds, Settings, Text, Token, User,
+    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Extras, Head, Held, Lookup, Message,
+    Moderator, NewBan, NewModerator, OriginalBody, Path, Pin, Posting, Purge, PurgeEverywhere, Query, Read, Reason,
+    Report, Room, Seconds, Settings, Text, Token, User,
 };
 
 /// The parts of each operation that can be refused.
-pub(super) const OPERATIONS: [(&str, &[Part]); 30] = [
+pub(super) const OPERATIONS: [(&str, &[Part]); 33] = [
     ("post_message", &[Token, Head, Path, Room, Body, Text, Posting, Extras, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
     ("restore_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Deletion, Decision, Append]),
+    ("list_holds", &[Token, Head, Read, Path, Room, Query, Moderator]),
+    ("release_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Held, Decision, Append]),
+    ("deny_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Held, Decision, Append]),
     ("post_notice", &[Token, Head, Path, Room, Body, Text, Moderator, Decision, Append]),
     ("get_pin", &[Token, Head, Read, Path, Room, Moderator, Pin]),
     ("put_pin", &[Token, Head, Path, Room, Body, Message, Moderator, Decision, Append]),

@@ -42,6 +42,8 @@ enum WordPolicy {
     Flag,
     /// It is accepted, with stars in place of the findings, and `flags`.
     Mask,
+    /// A viewer's waits for a moderator, with the findings in its `flags`. Others are accepted, with `flags`.
+    Hold,
     /// It is refused.
     Reject,
 }

@@ -87,6 +87,10 @@ struct AcceptedBody {
     /// `reconnecting`: the presenter has no session, has been asked to reconnect, and gets the message after it does.
     #[schema(value_type = schemas::PresenterState)]
     presenter: &'static str,
+    /// The message waits for a moderator. The position is that of its hold. Absent: it does not wait.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    held: bool,
 }
 
 /// Post a message
@@ -100,7 +104,8 @@ struct AcceptedBody {
     request_body = NewMessage,
     responses((
         status = 202,
-        description = "The message is in the log, fsynced, and will reach the presenter and the archive.",
+        description = "The message is in the log, fsynced, and will reach the presenter and the archive. If it is held: \
+                       once a moderator releases it.",
         body = AcceptedBody,
         headers(
             ("RateLimit" = inline(schemas::RateLimit)),
@@ -130,10 +135,11 @@ pub(crate) async fn post(
     peer: Option<SocketAddr>,
     room: Result<Option<PresenterIdx>, Refusal>,
 ) -> Result<Response, Refusal> {
-    let Accepted { id, position, is_presenter_connected, quota, .. } =
+    let Accepted { id, position, is_held, is_presenter_connected, quota, .. } =
         post::post::<NewMessage>(ingest, parts, body, peer, room).await?;
     let presenter = if is_presenter_connected { "connected" } else { "reconnecting" };
-    let body = serde_json::to_vec(&AcceptedBody { id, position, presenter }).expect("all members are strings");
+    let body = serde_json::to_vec(&AcceptedBody { id, position, presenter, held: is_held });
+    let body = body.expect("a body has only strings and a flag");
     let mut response = answer(StatusCode::ACCEPTED, Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(with_quota(response, quota))

@@ -23,6 +23,7 @@ fn limits() -> Limits {
         bans_in_room: 1_000,
         bans_everywhere: 10_000,
         moderators_in_room: 100,
+        holds_in_room: 100,
     };
     Limits::new(&config).unwrap()
 }
@@ -370,6 +371,7 @@ fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
         bans_in_room: 1,
         bans_everywhere: 1,
         moderators_in_room: 1,
+        holds_in_room: 100,
     };
     assert!(Limits::new(&config(100_000, 3_600)).is_ok());
     for (messages, seconds) in [(0, 1), (1, 0), (100_001, 1), (1, 3_601)] {

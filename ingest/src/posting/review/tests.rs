@@ -19,6 +19,7 @@ fn an_answer_is_one_of_three_actions_and_nothing_else_is() {
     let deny = |reason: Option<&str>| Verdict::Deny { reason: reason.map(str::to_owned) };
     let good = [
         (r#"{"action":"allow"}"#, Verdict::Allow),
+        (r#"{"action":"hold","text":"ignored"}"#, Verdict::Hold),
         (r#"{"action":"allow","score":0.2,"text":7}"#, Verdict::Allow),
         (r#"{"action":"deny"}"#, deny(None)),
         (r#"{"action":"deny","reason":null}"#, deny(None)),

@@ -1,0 +1,52 @@
+//! Releases and denials of held messages. Both have the message's id, so `moderation_log` keeps the first of them. If
+//! that is a denial, a later release brought no message into the room, and its message is removed: in whichever order
+//! the two are archived.
+
+use mongodb::bson::{DateTime, doc};
+
+use crate::mongo::database::Database;
+use crate::mongo::documents::MessageDocument;
+use crate::mongo::failure::Failure;
+use crate::work::Work;
+use crate::write::deduplicate::{self, EventDocument as _};
+
+/// The type of a release: it is a `message.posted` in the log, and a decision here.
+pub(crate) const RELEASED: &str = "message.released";
+
+/// The type of a denial.
+pub(crate) const DENIED: &str = "message.denied";
+
+/// Whether the two are decisions about one held message.
+pub(crate) fn are_of_one_hold(one: &str, other: &str) -> bool {
+    [one, other].iter().all(|kind| [RELEASED, DENIED].contains(kind))
+}
+
+/// Removes the messages of the batch's releases and denials that were denied first, after the batch is stored.
+pub(crate) async fn enforce(database: &Database, work: &Work) -> Result<(), Failure> {
+    let decisions = work.decisions.iter().map(|decision| &decision.document);
+    let about_holds = decisions.filter(|decision| [RELEASED, DENIED].contains(&decision.kind.as_str()));
+    let ids: Vec<String> = about_holds.map(|decision| decision.id.clone()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let standing = deduplicate::find(database, &database.decisions(), ids).await?;
+    let mut released = Vec::new();
+    for decision in standing.into_values() {
+        if decision.kind == DENIED {
+            let later = doc! {
+                "_id": &decision.id,
+                "presenterIdx": decision.presenter_idx,
+                "position": { "$gt": decision.position },
+            };
+            let collection = database.messages();
+            database.ask(async move { collection.delete_one(later).await }).await?;
+        } else {
+            let is_its =
+                |message: &&MessageDocument| (&message.id, message.position) == (&decision.id, decision.position);
+            let its_message = work.messages.iter().map(|message| &message.document).find(is_its);
+            released.extend(its_message.map(|message| message.clone().stored_at(DateTime::now())));
+        }
+    }
+    // A denial between two copies of a release may have removed the later copy while the earlier one replaced it.
+    if released.is_empty() { Ok(()) } else { database.insert(database.messages(), released).await.map(|_| ()) }
+}
