@@ -177,6 +177,7 @@ async fn log(nats: &NatsServer) -> nats::Log {
     let config = json!({
         "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age": "24h", "min_age": "30m", "max_size": "1 GiB",
         "append_deadline": "5s", "append_queue": 100, "append_queue_wait": "10s", "lease": "10s",
+        "tls": { "ca_file": "", "cert_file": "", "key_file": "", "first": false },
     });
     connect(&serde_json::from_value(config).unwrap(), "test").await
 }

@@ -107,7 +107,8 @@ async fn a_handshake_comes_first_where_the_servers_want_that() {
 async fn a_cluster_of_three_serves_with_the_deployments_tls_and_logins() {
     let authority = Authority::new();
     let issued = authority.issue("nats", &["127.0.0.1"]);
-    let passwords = ["INGEST", "DELIVERY", "ARCHIVER", "SETUP", "OPERATOR"].map(|user| format!("NATS_{user}_PASSWORD"));
+    let passwords =
+        ["INGEST", "DELIVERY", "ARCHIVER", "SETUP", "OPERATOR", "OBSERVER"].map(|user| format!("NATS_{user}_PASSWORD"));
     let mut variables: Vec<(&str, &str)> = passwords.iter().map(|name| (name.as_str(), "hunter2")).collect();
     let ca = authority.file();
     variables.extend([("NATS_TLS_CERT", &*issued.cert), ("NATS_TLS_KEY", &issued.key), ("NATS_TLS_CA", &ca)]);

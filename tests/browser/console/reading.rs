@@ -74,7 +74,7 @@ async fn no_view_is_wider_than_a_phone() {
         ("operator", ".tile"),
     ] {
         console.go(view).await;
-        console.waits_for(&format!("document.querySelector('{ready}') !== null")).await;
+        console.waits_for(&format!("document.querySelector('{ready}') !== null /* {view} */")).await;
         let width = "Math.max(document.documentElement.scrollWidth, document.querySelector('main').scrollWidth)";
         assert_eq!(console.page.evaluate(width).await, 360, "{view}");
     }
