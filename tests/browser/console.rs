@@ -159,6 +159,8 @@ impl Console {
 
     /// Goes to another view. The page stays.
     async fn go(&self, view: &str) {
+        // Another address before the page has read its first one would lose the token.
+        self.waits_for("!location.hash.includes('token=')").await;
         self.page.evaluate(&format!("location.hash = {}", json!(format!("#/{view}")))).await;
     }
 
