@@ -237,11 +237,6 @@ pub struct NatsCluster {
 
 impl NatsCluster {
     pub async fn start() -> NatsCluster {
-        NatsCluster::start_configured("", &[], &[]).await
-    }
-
-    /// With further lines of configuration, the files that they include, and the variables that they name.
-    pub async fn start_configured(lines: &str, included: &[(&str, &str)], environment: &[(&str, &str)]) -> NatsCluster {
         let folder = Folder::new("nats-cluster");
         let member = |_| Member { port: port(), monitoring: port(), route: port() };
         let members: Vec<Member> = (0..3).map(member).collect();
@@ -253,15 +248,7 @@ impl NatsCluster {
         }
         let way = |from: usize, to: usize| routes[3 * from + to].2.address().to_string();
         let servers = testkit::nats_cluster(folder.path(), &members, way).await.unwrap();
-        let configured = servers.into_iter().enumerate().map(|(number, server)| {
-            let own = folder.path().join(format!("nats-{number}"));
-            append(&own.join("server.conf"), lines);
-            included.iter().for_each(|(name, content)| std::fs::write(own.join(name), content).unwrap());
-            let mut program = server.program().clone();
-            program.environment.extend(environment.iter().map(|(name, value)| ((*name).into(), (*value).into())));
-            Handle::new(Server::new(program, server.ready_when().clone()))
-        });
-        let servers: Vec<Handle> = configured.collect();
+        let servers: Vec<Handle> = servers.into_iter().map(Handle::new).collect();
         // A member is ready only once it knows the others.
         servers.iter().for_each(Handle::spawn);
         for server in &servers {

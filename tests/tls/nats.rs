@@ -7,7 +7,7 @@ use nkeys::KeyPair;
 use crate::check::check;
 use crate::ingest::client;
 use crate::permissions::command;
-use crate::support::{Authority, Issued, NatsCluster, NatsServer, Role, RoomServer, Settings, eventually, token};
+use crate::support::{Authority, Issued, NatsServer, Role, RoomServer, Settings, eventually, token};
 
 /// The lines of a server with that certificate, and more members of its `tls`.
 fn with_tls(issued: &Issued, more: &str) -> String {
@@ -104,7 +104,7 @@ async fn a_handshake_comes_first_where_the_servers_want_that() {
 }
 
 #[tokio::test]
-async fn a_cluster_of_three_serves_with_the_deployments_tls_and_logins() {
+async fn a_server_with_the_deployments_tls_and_logins_serves_a_role() {
     let authority = Authority::new();
     let issued = authority.issue("nats", &["127.0.0.1"]);
     let passwords =
@@ -117,18 +117,15 @@ async fn a_cluster_of_three_serves_with_the_deployments_tls_and_logins() {
         ("permissions.conf", include_str!("../../deploy/nats/permissions.conf")),
     ];
     let lines = "\ninclude ./permissions.conf\ninclude ./tls.conf\n";
-    let cluster = NatsCluster::start_configured(lines, &included, &variables).await;
-    let urls = |login: &str| {
-        let url = |member| cluster.url(member).replace("nats://", &format!("tls://{login}:hunter2@"));
-        [0, 1, 2].map(url).join(",")
-    };
+    let nats = NatsServer::start_configured(lines, &included, &variables).await;
+    let urls = |login: &str| nats.url().replace("nats://", &format!("tls://{login}:hunter2@"));
     let role = authority.issue("role", &["role"]);
     let settings = Settings::new()
-        .set("nats.replicas", "3")
         .set("nats.tls.ca_file", &ca)
         .set("nats.tls.cert_file", &role.cert)
         .set("nats.tls.key_file", &role.key);
-    let (is_done, said) = command(&settings.clone().set("nats.urls", &urls("setup")), &["setup"]);
+    let setup = settings.clone().set("nats.urls", &urls("setup"));
+    let (is_done, said) = command(&setup, &["setup"]);
     assert!(is_done && said.contains("CHAT_0: created"), "{said}");
     let delivery = Role::spawn("delivery", &settings.clone().set("nats.urls", &urls("delivery")));
     delivery.ready().await;
