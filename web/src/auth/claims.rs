@@ -21,7 +21,7 @@ pub struct Identity {
     /// The scopes: claim `scope`, split at blanks (RFC 8693), or without one `scp`, a list as Okta writes it or text as
     /// Entra ID does.
     pub scopes: Vec<String>,
-    /// Claim [`ATTRIBUTES`]: what the issuer says about the user, for each of the user's messages.
+    /// Claim `chat_attributes`: what the issuer says about the user, for each of the user's messages.
     pub attributes: Option<Attributes>,
 }
 
