@@ -202,17 +202,21 @@ async fn unmark(database: &Database, decision: &DecisionDocument) -> Result<(), 
         "deleted.decision": &decision.id,
         "$or": [{ "$nor": [about] }, { "restored.position": { "$gt": decision.position } }],
     };
+    take_back(database, wrongly, "deleted").await
+}
+
+/// Removes the member, which a decision wrongly set, from the messages that match, and applies all decisions to them.
+async fn take_back(database: &Database, wrongly: Document, member: &str) -> Result<(), Failure> {
     loop {
         let messages: Vec<MessagePlace> = database.find(&database.messages(), wrongly.clone(), PAGE).await?;
         if messages.is_empty() {
             return Ok(());
         }
         let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
-        let mut marked = wrongly.clone();
-        marked.insert("$and", [doc! { "_id": { "$in": ids } }]);
-        let collection = database.messages();
-        let unset = doc! { "$unset": { "deleted": "" } };
-        database.ask(async move { collection.update_many(marked, unset).await }).await?;
+        let mut of_page = wrongly.clone();
+        of_page.insert("_id", doc! { "$in": ids });
+        let (collection, unset) = (database.messages(), doc! { "$unset": { member: "" } });
+        database.ask(async move { collection.update_many(of_page, unset).await }).await?;
         reconcile(database, &messages).await?;
     }
 }

@@ -3,7 +3,7 @@
 
 use mongodb::bson::{Document, doc, serialize_to_bson};
 
-use super::{MessagePlace, PAGE, reconcile};
+use super::{MessagePlace, PAGE, reconcile, take_back};
 use crate::mongo::database::Database;
 use crate::mongo::documents::{DecisionDocument, RestoredDocument};
 use crate::mongo::failure::Failure;
@@ -46,19 +46,8 @@ pub(super) async fn withdraw(database: &Database, decision: &DecisionDocument) -
         "restored.decision": &decision.id,
         "$or": [{ "$nor": [message] }, { "restored.position": { "$ne": decision.position } }],
     };
-    loop {
-        let messages: Vec<MessagePlace> = database.find(&database.messages(), wrongly.clone(), PAGE).await?;
-        if messages.is_empty() {
-            return recheck(database, decision).await;
-        }
-        let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
-        let mut recorded = wrongly.clone();
-        recorded.insert("_id", doc! { "$in": ids });
-        let collection = database.messages();
-        let unset = doc! { "$unset": { "restored": "" } };
-        database.ask(async move { collection.update_many(recorded, unset).await }).await?;
-        reconcile(database, &messages).await?;
-    }
+    take_back(database, wrongly, "restored").await?;
+    recheck(database, decision).await
 }
 
 /// Matches the restored message. None: no restoration.
