@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::{Config, Invalid};
+use crate::config::Config;
 use crate::logging;
-use crate::roles::USAGE;
+use crate::roles::{USAGE, is_about_configuration};
 
 /// Runs the command with the configuration. It returns whether everything requested was done. The exit code is 0 if it
 /// was, 1 if not, 64 if the configuration is invalid.
@@ -24,16 +24,9 @@ pub(crate) fn run(file: Option<&Path>, command: impl AsyncFnOnce(Config) -> anyh
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("chatting-server: {error:#}");
-            if is_usage(&error) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+            if is_about_configuration(&error) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
-}
-
-/// Whether the configuration is invalid: another attempt does not help.
-pub(crate) fn is_usage(error: &anyhow::Error) -> bool {
-    error.is::<Invalid>()
-        || matches!(error.downcast_ref(), Some(nats::Error::Config { .. } | nats::Error::Partitions { .. }))
-        || matches!(error.downcast_ref(), Some(archiver::Error::Config { .. }))
 }
 
 /// Whether nobody reads the output any more.

@@ -280,7 +280,8 @@ async fn connect(role: Role, config: &nats::Config, stop: &CancellationToken) ->
     }
 }
 
-fn is_about_configuration(error: &anyhow::Error) -> bool {
+/// Whether the configuration is invalid: another attempt does not help.
+pub(crate) fn is_about_configuration(error: &anyhow::Error) -> bool {
     error.is::<Invalid>()
         || matches!(error.downcast_ref(), Some(nats::Error::Config { .. } | nats::Error::Partitions { .. }))
         || matches!(error.downcast_ref(), Some(ingest::Error::Config(_)))

@@ -12,7 +12,8 @@ use nats::{Entry, Log, Start};
 use serde_json::Value;
 
 use crate::cli::TailFormat;
-use crate::operator::{is_broken_pipe, is_usage};
+use crate::operator::is_broken_pipe;
+use crate::roles::is_about_configuration;
 use crate::terminal::printable;
 
 /// The pause between two attempts to reach the log.
@@ -74,7 +75,7 @@ pub(crate) async fn tail(config: &nats::Config, name: &str, wanted: Wanted) -> a
     loop {
         match follow(config, name, &mut printer).await {
             Ok(()) => return Ok(()),
-            Err(error) if !follows || is_usage(&error) || is_broken_pipe(&error) => return Err(error),
+            Err(error) if !follows || is_about_configuration(&error) || is_broken_pipe(&error) => return Err(error),
             Err(error) => eprintln!("{error:#}; trying again"),
         }
         tokio::time::sleep(PAUSE).await;
