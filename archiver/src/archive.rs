@@ -8,7 +8,7 @@ use nats::{Entry, Malformed};
 use crate::mongo::collections::{DECISIONS, MESSAGES};
 use crate::mongo::database::Database;
 use crate::mongo::documents::{DecisionDocument, DeletedDocument, MessageDocument, UserDocument};
-use crate::query::everything;
+use crate::query::{everything, trace};
 use crate::work::Work;
 use crate::{Config, Error};
 
@@ -103,6 +103,13 @@ impl Archive {
         let documents =
             documents.map_err(|failure| Error::MongoDb { doing: "reading a room", source: failure.into() })?;
         documents.into_iter().map(message).collect()
+    }
+
+    /// Whether the archive has the message of the room, deleted or not.
+    pub async fn has_message(&self, presenter: PresenterIdx, id: EventId) -> Result<bool, Error> {
+        let found = trace::message(&self.database, presenter.get(), id).await;
+        let found = found.map_err(|failure| Error::MongoDb { doing: "reading a message", source: failure.into() })?;
+        Ok(found.is_some())
     }
 
     /// All decisions, about any room and about every room, in the order of their ids.
