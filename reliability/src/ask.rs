@@ -21,6 +21,8 @@ pub(crate) enum Answer {
         status: u16,
         /// Whether the answer says that the room's presenter is connected. None: it says nothing about it.
         connected: Option<bool>,
+        /// Whether the answer says that the message waits for a moderator. The original's surface never does.
+        is_held: bool,
     },
     Refused {
         status: u16,
@@ -54,6 +56,8 @@ pub(crate) async fn ask(
         code: Option<String>,
         outcome: Option<String>,
         presenter: Option<String>,
+        #[serde(default)]
+        held: bool,
     }
     let request = client.request(method, url).bearer_auth(token);
     let request = match body {
@@ -73,7 +77,7 @@ pub(crate) async fn ask(
     let connected = body.presenter.map(|presenter| presenter == "connected");
     match (body.id, body.position) {
         (Some(id), Some(position)) if status.is_success() => {
-            Answer::Accepted { id, position, status: status.as_u16(), connected }
+            Answer::Accepted { id, position, status: status.as_u16(), connected, is_held: body.held }
         }
         _ => not_accepted(status, body.outcome.as_deref(), code),
     }
@@ -119,7 +123,7 @@ pub(crate) async fn send_message(
     if let Some((id, position)) = accepted.filter(|_| status.is_success()) {
         // Only the presenter of the room is told.
         let connected = (user == room).then_some(status != StatusCode::ACCEPTED);
-        return Answer::Accepted { id, position, status: status.as_u16(), connected };
+        return Answer::Accepted { id, position, status: status.as_u16(), connected, is_held: false };
     }
     let body: Body = answer.json().await.unwrap_or_default();
     let outcome = headers.get("message-outcome").and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -5,21 +5,27 @@ mod answers;
 mod chatting;
 mod decisions;
 mod erasure;
+mod extras;
+mod holds;
 mod losses;
 mod memory;
 mod moderation;
+mod notices;
 mod order;
+mod pins;
 mod places;
 mod positions;
 mod presence;
 mod presenters;
 mod readers;
+mod reports;
 mod retention;
 mod review;
 mod roles;
 mod rules;
 mod tickets;
 mod time;
+mod traces;
 mod video;
 mod view;
 
@@ -114,6 +120,14 @@ pub const INVARIANTS: &[Invariant] = invariants![
     decisions::decided_is_in_the_audit: "... and once in the archive and in the moderators' list",
     decisions::no_decision_is_invented: "log, archive, lists and sockets have only requested decisions, none refused",
     review::reviews_are_heeded: "a message that the review hook denied or replaced is not in the log as it was sent",
+    holds::held_is_in_the_log: "a message that waits for a moderator is in the log, and once in the audit",
+    holds::held_is_not_shown: "... it is shown and archived only after its release, and never after a denial",
+    holds::holds_are_decided_once: "... and all answers to decisions about it agree with the log's first",
+    reports::reports_are_queued_until_closed: "a report is in the moderators' queue once, open until it is closed",
+    notices::notices_are_notices: "a notice is one in the log, on sockets, in the replay and once in the audit",
+    pins::the_last_pin_shows: "a welcome has the room's last pin, and so has every node",
+    extras::attributes_arrive_unchanged: "attributes and answered messages arrive as they were sent",
+    traces::traces_are_true: "a trace says acknowledged or archived only of what is",
     rules::banned_is_silent: "posts of a banned user are refused within a second",
     rules::unbanned_may_write: "... and not refused a second after the ban was lifted",
     rules::settings_hold: "a post that a room's setting forbids is refused within a second",

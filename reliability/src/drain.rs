@@ -5,14 +5,14 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use archiver::ArchivedMessage;
-use chat::{Body, EventId, Position, PresenterIdx};
+use chat::{Body, EventId, EventKind, Position, PresenterIdx};
 use jiff::Timestamp;
 use nats::Entry;
 
 use crate::ask::client;
 use crate::deletions::{Deletions, Effect};
 use crate::erasures::{self, is_erased};
-use crate::history::{Dialect, Observation, Phase, Recorder};
+use crate::history::{Dialect, Observation, Phase, ReaderView, Recorder};
 use crate::moderators::Moderators;
 use crate::presenters::Presenters;
 use crate::readers::Readers;
@@ -89,7 +89,11 @@ pub(crate) async fn drain(
 
 /// Whether the event may be erased: its author is one of the erased users.
 fn may_be_erased(body: Option<&Body>) -> bool {
-    matches!(body, Some(Body::MessagePosted(posted)) if is_erased(posted.user.idx.get()))
+    match body {
+        Some(Body::MessagePosted(posted)) => is_erased(posted.user.idx.get()),
+        Some(Body::MessageReleased(released)) => is_erased(released.posted.user.idx.get()),
+        _ => false,
+    }
 }
 
 /// An event of a room.
@@ -101,8 +105,27 @@ struct Told {
 }
 
 impl Told {
+    /// The author, if it is a message or a notice.
+    fn author(&self) -> Option<i64> {
+        match self.body.as_ref()? {
+            Body::MessagePosted(posted) => Some(posted.user.idx.get()),
+            Body::MessageReleased(released) => Some(released.posted.user.idx.get()),
+            Body::NoticePosted(notice) => Some(notice.user.idx.get()),
+            _ => None,
+        }
+    }
+
     fn is_message(&self) -> bool {
-        matches!(self.body, Some(Body::MessagePosted(_)))
+        self.author().is_some()
+    }
+
+    /// Whether the presenter receives it.
+    fn is_told(&self, dialect: Dialect) -> bool {
+        let kind = self.body.as_ref().map(Body::kind);
+        match dialect {
+            Dialect::V1 => kind.is_none_or(|kind| ReaderView::Presenter.shows(kind.as_str())),
+            Dialect::Original => kind == Some(EventKind::MessagePosted),
+        }
     }
 
     /// What the decision does to messages.
@@ -123,8 +146,8 @@ impl Told {
 fn deletions(room: &[Told]) -> Deletions {
     let mut deletions = Deletions::default();
     for told in room {
-        match (&told.body, told.effect()) {
-            (Some(Body::MessagePosted(posted)), _) => deletions.post(told.id, posted.user.idx.get(), told.sent),
+        match (told.author(), told.effect()) {
+            (Some(author), _) => deletions.post(told.id, author, told.sent),
             (_, Some(effect)) => deletions.decide(told.id, effect),
             _ => {}
         }
@@ -136,8 +159,8 @@ fn deletions(room: &[Told]) -> Deletions {
 fn last_told(room: &[Told], deletions: &Deletions, dialect: Dialect) -> Option<Position> {
     // The original's dialect only has messages, and none that was deleted when it was its turn.
     let changed: HashSet<EventId> = deletions.changed().map(|(message, _)| message).collect();
-    let is_told = |told: &&Told| dialect == Dialect::V1 || told.is_message() && !changed.contains(&told.id);
-    room.iter().rev().find(is_told).map(|told| told.position)
+    let is_whole = |told: &&Told| dialect == Dialect::V1 || !changed.contains(&told.id);
+    room.iter().rev().filter(is_whole).find(|told| told.is_told(dialect)).map(|told| told.position)
 }
 
 /// A message of the room whose mark in the archive is not the one that the log's decisions make, as a sentence.

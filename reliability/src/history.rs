@@ -1,6 +1,7 @@
 //! A history: every observation of a run on one clock, as NDJSON. Any tool can read it, and the checker can judge it
 //! again later. The history only records; the checker judges.
 
+mod message;
 mod observation;
 mod parts;
 mod readers;
@@ -15,6 +16,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use message::extras;
+pub use message::{MessageObservation, SeenAt};
 pub use observation::Observation;
 pub use parts::{Beginning, Decided, Dialect, LostEvent, Phase, Reading, ReviewVerdict, StreamState, Surface};
 pub use readers::{ReaderObservation, ReaderView};

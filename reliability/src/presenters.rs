@@ -23,8 +23,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 
 use crate::chatting;
-use crate::history::{Dialect, Observation, Recorder};
+use crate::history::{Dialect, MessageObservation, Observation, Recorder, SeenAt};
 use crate::system::token;
+
+mod event;
+
+use event::Event;
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -51,6 +55,7 @@ enum Frame {
         position: Option<Position>,
         recovered: bool,
         keepalive_seconds: u64,
+        pinned: Option<EventId>,
     },
     Events {
         events: Vec<Event>,
@@ -62,23 +67,6 @@ enum Frame {
     /// An error frame, or an unknown one.
     #[serde(other)]
     Other,
-}
-
-#[derive(Debug, Deserialize)]
-struct Event {
-    position: Position,
-    id: EventId,
-    r#type: String,
-    text: Option<String>,
-    target: Option<EventId>,
-    /// The message that a restoration brings back.
-    message: Option<Restored>,
-    reason: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Restored {
-    text: String,
 }
 
 /// The presenters of all rooms.
@@ -259,7 +247,7 @@ impl Presenters {
                 anyhow::bail!("closed before the welcome")
             };
             match serde_json::from_str(&text)? {
-                Frame::Welcome { position, recovered, keepalive_seconds } => {
+                Frame::Welcome { position, recovered, keepalive_seconds, pinned } => {
                     let number = self.sessions.fetch_add(1, Ordering::Relaxed);
                     let (session, node, dialect) = (number, node.to_owned(), Dialect::V1);
                     self.recorder.note(Observation::Welcome {
@@ -272,6 +260,8 @@ impl Presenters {
                         recovered,
                         fresh,
                     });
+                    let seen = SeenAt::Presenter(session);
+                    self.recorder.note(Observation::Message(MessageObservation::Pinned { seen, pinned }));
                     // Events in a gap never arrive: they count as handled.
                     if let Some(position) = position.filter(|_| !recovered) {
                         reached.event(position);
@@ -327,6 +317,9 @@ impl Session {
                         return;
                     }
                     if let Some(position) = unacknowledged.take() {
+                        let session = self.number;
+                        let acknowledges = MessageObservation::Acknowledges { session, position };
+                        self.recorder.note(Observation::Message(acknowledges));
                         let ack = json!({ "type": "ack", "position": position });
                         if self.socket.send(Message::text(ack.to_string())).await.is_err() {
                             return;
@@ -365,8 +358,14 @@ impl Session {
 
     fn note(&self, events: Vec<Event>) -> Option<Position> {
         let mut last = None;
-        for Event { position, id, r#type: kind, text, target, message, reason } in events {
-            let (session, text) = (self.number, text.or(message.map(|message| message.text)));
+        for event in events {
+            let (session, extras) = (self.number, event.extras());
+            let Event { position, id, kind, text, target, message, reason, .. } = event;
+            let text = text.or(message.map(|message| message.text));
+            if let Some((id, extras)) = extras {
+                let seen = SeenAt::Presenter(session);
+                self.recorder.note(Observation::Message(MessageObservation::Attached { seen, id, extras }));
+            }
             self.recorder.note(Observation::Frame { session, id, position, kind, text, target, reason });
             self.reached.event(position);
             last = Some(position);

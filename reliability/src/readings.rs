@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use chat::{Body, EventId, Position, PresenterIdx};
+use chat::{Body, EventId, MessagePosted, Position, PresenterIdx};
 use jiff::Timestamp;
 use nats::{Entry, Log, Start};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::audit;
 use crate::erasures::is_erased;
-use crate::history::{Observation, Reading, Recorder};
+use crate::history::{MessageObservation, Observation, ReaderView, Reading, Recorder, SeenAt, extras};
+use crate::pins;
 use crate::presenters::Presenters;
+use crate::queues;
 use crate::streams;
 use crate::system::{System, token};
 use crate::video;
@@ -24,7 +27,7 @@ const FRESH: Duration = Duration::from_secs(60);
 /// The time limit for reading the whole log.
 pub(crate) const READ: Duration = Duration::from_secs(120);
 
-/// Whether presenters receive the event.
+/// Whether somebody receives the event: a presenter, or moderators.
 pub(crate) fn is_shown(entry: &Entry) -> bool {
     !entry.kind.as_str().starts_with("presenter.")
 }
@@ -37,15 +40,43 @@ struct Said {
     target: Option<EventId>,
     reason: Option<String>,
     purge_seconds: Option<u32>,
+    /// The `replyTo` and the attributes of a message.
+    extras: Option<String>,
+    /// When a hold ends.
+    until: Option<Timestamp>,
 }
 
 impl Said {
+    fn message(posted: MessagePosted) -> Said {
+        let attributes = posted.attributes.map(|attributes| Value::Object(attributes.members()));
+        let extras = extras(posted.reply_to, attributes.as_ref());
+        Said { user: Some(posted.user.idx.get()), text: Some(posted.text), extras, ..Said::default() }
+    }
+
     fn of(entry: &Entry) -> Said {
         let nothing = Said::default();
         match entry.body() {
-            Ok(Body::MessagePosted(posted)) => {
-                Said { user: Some(posted.user.idx.get()), text: Some(posted.text), ..nothing }
+            Ok(Body::MessagePosted(posted)) => Said::message(posted),
+            Ok(Body::MessageReleased(released)) => {
+                Said { reason: released.held.reason, ..Said::message(released.posted) }
             }
+            Ok(Body::MessageHeld(held)) => {
+                Said { target: Some(held.target), until: Some(held.until), ..Said::message(held.posted) }
+            }
+            Ok(Body::MessageDenied(denied)) => {
+                let (user, target) = (Some(denied.user.get()), Some(denied.target));
+                Said { user, target, reason: denied.reason, ..nothing }
+            }
+            Ok(Body::NoticePosted(notice)) => {
+                Said { user: Some(notice.user.idx.get()), text: Some(notice.text), ..nothing }
+            }
+            Ok(Body::MessageReported(reported)) => {
+                let (user, target) = (Some(reported.by.idx.get()), Some(reported.target));
+                Said { user, target, reason: reported.reason, ..nothing }
+            }
+            Ok(Body::ReportClosed(closed)) => Said { target: Some(closed.target), reason: closed.reason, ..nothing },
+            Ok(Body::MessagePinned(pinned)) => Said { target: Some(pinned.target), ..nothing },
+            Ok(Body::MessageUnpinned(unpinned)) => Said { target: Some(unpinned.target), ..nothing },
             Ok(Body::MessageDeleted(deleted)) => {
                 Said { target: Some(deleted.target), reason: deleted.reason, ..nothing }
             }
@@ -101,15 +132,21 @@ pub(crate) async fn read(
     let mut last: BTreeMap<i64, Position> = BTreeMap::new();
     let mut seen = HashSet::new();
     for entry in log(&system.config.nats).await? {
-        let Said { user, text, target, reason, purge_seconds } = Said::of(&entry);
+        let Said { user, text, target, reason, purge_seconds, extras, until } = Said::of(&entry);
         let room = entry.presenter.map(PresenterIdx::get);
         // Readers ignore copies.
-        let is_told = is_shown(&entry) && !(text.is_some() && user.is_some_and(is_erased));
+        let is_told = is_shown(&entry) && ReaderView::Presenter.shows(entry.kind.as_str());
+        let is_told = is_told && !(text.is_some() && user.is_some_and(is_erased));
         if let Some(room) = room.filter(|_| is_told && seen.insert(entry.id)) {
             last.insert(room, entry.position);
         }
         let Entry { id, position, at: sent, stored, .. } = entry;
         let kind = entry.kind.to_string();
+        if let Some(until) = until {
+            recorder.note(Observation::Message(MessageObservation::HoldEnds { hold: id, until }));
+        } else if let Some(extras) = extras {
+            recorder.note(Observation::Message(MessageObservation::Attached { seen: SeenAt::Log, id, extras }));
+        }
         recorder.note(Observation::Logged {
             room,
             id,
@@ -142,6 +179,8 @@ pub(crate) async fn read(
     }
     recorder.note(Observation::Read { reading: Reading::Archive });
     audit::read(system, recorder, rooms).await?;
+    queues::read(system, recorder, rooms).await?;
+    pins::read(system, recorder, rooms).await?;
 
     for room in 1..=rooms {
         replay(system, recorder, room).await.with_context(|| format!("cannot replay room {room}"))?;
@@ -185,6 +224,10 @@ async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Resu
         position: Position,
         text: String,
         sent_at: Timestamp,
+        reply_to: Option<EventId>,
+        attributes: Option<Value>,
+        #[serde(default)]
+        notice: bool,
     }
     let client = testkit::client().timeout(READ).build()?;
     let archiver = &system.archivers[usize::try_from(room)? % system.archivers.len()];
@@ -192,7 +235,13 @@ async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Resu
     let answer = client.get(url).bearer_auth(token(room, false)).send().await?.error_for_status()?;
     let text = answer.text().await?;
     for line in text.split('\n').filter(|line| !line.is_empty()) {
-        let Message { id, position, text, sent_at: sent } = serde_json::from_str(line)?;
+        let Message { id, position, text, sent_at: sent, reply_to, attributes, notice } = serde_json::from_str(line)?;
+        if let Some(extras) = extras(reply_to, attributes.as_ref()) {
+            recorder.note(Observation::Message(MessageObservation::Attached { seen: SeenAt::Replay, id, extras }));
+        }
+        if notice {
+            recorder.note(Observation::Message(MessageObservation::Notice { id }));
+        }
         recorder.note(Observation::Replayed { room, id, position, text, sent });
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A review hook like a platform's. It allows, denies, replaces, answers late or fails, by the number at the end of the
+//! A review hook like a platform's. It allows, denies, holds, replaces, answers late or fails, by the number at the end of the
 //! text, so that every attempt of a post gets the same verdict. Verdicts are recorded.
 
 use std::sync::{Arc, OnceLock};
@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 
 use crate::history::{Observation, Recorder, ReviewVerdict};
 
-/// In so many posts, one is denied, one replaced, one answered too late, and one not answered.
+/// In so many posts, one is denied, one replaced, two wait for a moderator, one is answered too late, and one not
+/// answered.
 const OF: u64 = 50;
 
 /// Longer than ingest waits in a run.
@@ -44,9 +45,12 @@ pub(crate) async fn start(notes: Notes) -> anyhow::Result<String> {
 
 async fn review(State(notes): State<Notes>, Json(question): Json<Question>) -> Result<Json<Value>, StatusCode> {
     let text = question.data.text;
-    let number: Option<u64> = text.rsplit_once('#').and_then(|(_, number)| number.parse().ok());
+    // The last words of presenters are nothing but a number. Each is allowed, because the run waits for them.
+    let said = text.rsplit_once('#').filter(|(words, _)| !words.is_empty());
+    let number: Option<u64> = said.and_then(|(_, number)| number.parse().ok());
     let verdict = match number.map(|number| (number, number % OF)) {
         Some((_, 7)) => ReviewVerdict::Deny,
+        Some((_, 12 | 33)) => ReviewVerdict::Hold,
         Some((number, 17)) => ReviewVerdict::Replace { with: format!("in other words #{number}") },
         Some((_, 27 | 37)) => ReviewVerdict::NoAnswer,
         _ => ReviewVerdict::Allow,
@@ -54,6 +58,7 @@ async fn review(State(notes): State<Notes>, Json(question): Json<Question>) -> R
     let answer = match &verdict {
         ReviewVerdict::Allow => Ok(json!({ "action": "allow" })),
         ReviewVerdict::Deny => Ok(json!({ "action": "deny", "reason": "seven" })),
+        ReviewVerdict::Hold => Ok(json!({ "action": "hold" })),
         ReviewVerdict::Replace { with } => Ok(json!({ "action": "replace", "text": with })),
         ReviewVerdict::NoAnswer => Err(StatusCode::INTERNAL_SERVER_ERROR),
     };

@@ -22,6 +22,7 @@ use crate::readings;
 use crate::report::Report;
 use crate::review;
 use crate::system::{Part, Plan, System, start_patiently};
+use crate::traces;
 use crate::video;
 use crate::viewers::{Latest, Viewers};
 
@@ -53,7 +54,7 @@ pub struct Options {
 }
 
 /// The activities beside the posts.
-pub const PLAYS: [&str; 7] = [
+pub const PLAYS: [&str; 12] = [
     "bans from every room",
     "settings",
     "followed replays",
@@ -61,6 +62,11 @@ pub const PLAYS: [&str; 7] = [
     "erasures",
     "moderators of rooms",
     "readers",
+    "holds",
+    "reports",
+    "pins",
+    "notices",
+    "traces",
 ];
 
 /// The number of rooms whose replay is followed.
@@ -89,7 +95,8 @@ const LONGEST_TEXT: usize = 300;
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let texts = texts(&options.recordings)?;
     let plays = |name: &str| options.plays.is_empty() || options.plays.iter().any(|word| name.contains(word));
-    let [bans, settings, followed, reviewed, erased, appointed, read] = PLAYS.map(plays);
+    let [bans, settings, followed, reviewed, erased, appointed, read, held, reported, pinned, notices, traced] =
+        PLAYS.map(plays);
     let mut plan = options.plan.clone();
     let notes = review::Notes::default();
     if reviewed {
@@ -129,7 +136,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         ingest: system.ingest.clone(),
         rooms,
         seed,
-        latest,
+        latest: Arc::clone(&latest),
         decisions: AtomicU64::new(1),
         deleted: Default::default(),
         restored: Default::default(),
@@ -179,6 +186,11 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
                 Ok(())
             }),
             when(erased, erasures::erase(&system, &recorder, seed, &erasing)),
+            when(held, moderators.decide_holds(&stop)),
+            when(reported, moderators.report(&stop)),
+            when(pinned, moderators.pin(&stop)),
+            when(notices, viewers.post_notices(&stop)),
+            when(traced, traces::trace(&system, &recorder, &latest, seed, &stop)),
             nemesis.rage(&stop),
         )?;
         let healed = Instant::now();

@@ -12,14 +12,14 @@ use fastrand::Rng;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use reqwest::{Client, Method};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, ask, client, send_message};
 use crate::erasures::is_erased;
-use crate::history::{Observation, Recorder, Surface};
-use crate::system::token;
+use crate::history::{MessageObservation, Observation, Recorder, Surface, extras};
+use crate::system::token_with;
 
 /// The first viewer's number.
 pub(crate) const FIRST: i64 = 1_000;
@@ -35,7 +35,7 @@ const ATTEMPTS: u32 = 6;
 pub(crate) struct Latest(Mutex<VecDeque<(i64, EventId)>>);
 
 impl Latest {
-    fn remember(&self, room: i64, id: EventId) {
+    pub(crate) fn remember(&self, room: i64, id: EventId) {
         let mut latest = self.0.lock();
         latest.push_back((room, id));
         if latest.len() > REMEMBERED {
@@ -127,6 +127,8 @@ impl Viewers {
         let surface = if rng.u32(..3) == 0 { Surface::Original } else { Surface::V1 };
         // Now and then a page of the original sends its presenter's post.
         let user = if surface == Surface::Original && rng.u32(..10) == 0 { room } else { user };
+        // Some answer another message, and have what a platform says about their author.
+        let extras = (surface == Surface::V1 && rng.u32(..3) == 0).then(|| Extras::of(post, self.latest.any(rng)));
         let attempts = Attempts {
             viewers: self,
             client,
@@ -136,6 +138,7 @@ impl Viewers {
             // One post in three has no key: its sender cannot retry it safely.
             key: (rng.u32(..3) > 0).then(|| format!("{:x}-{post}", self.seed)),
             text: text.trim().to_owned(),
+            extras,
         };
         let node = rng.usize(..self.ingest.len());
         let other = (node + 1) % self.ingest.len();
@@ -161,10 +164,10 @@ impl Viewers {
             attempt += 1;
             through = if rng.bool() { (through + 1) % self.ingest.len() } else { through };
             // A key identifies the message on both surfaces, because platforms migrate clients from one to the other.
-            if attempts.key.is_some() && rng.u32(..4) == 0 {
+            if attempts.key.is_some() && attempts.extras.is_none() && rng.u32(..4) == 0 {
                 surface = match surface {
                     Surface::V1 => Surface::Original,
-                    Surface::Original => Surface::V1,
+                    Surface::Original | Surface::Notice => Surface::V1,
                 };
             }
             answer = attempts.make(attempt, through, surface).await;
@@ -204,7 +207,7 @@ impl Viewers {
         words.attempts += 1;
         let LastWords { room, post, attempts, ref key, ref text } = *words;
         let (key, text) = (Some(key.clone()), text.clone());
-        let asked = Attempts { viewers: self, client, post, room, user: room, key, text };
+        let asked = Attempts { viewers: self, client, post, room, user: room, key, text, extras: None };
         asked.make(attempts, node, Surface::V1).await
     }
 
@@ -212,42 +215,78 @@ impl Viewers {
     pub(crate) async fn say_goodbye(&self, client: &Client, room: i64) {
         let post = self.posts.fetch_add(1, Ordering::Relaxed);
         let text = short(post);
-        let goodbye = Attempts { viewers: self, client, post, room, user: room, key: None, text };
+        let goodbye = Attempts { viewers: self, client, post, room, user: room, key: None, text, extras: None };
         goodbye.make(1, post as usize % self.ingest.len(), Surface::Original).await;
     }
 }
 
-struct Attempts<'a> {
-    viewers: &'a Viewers,
-    client: &'a Client,
-    post: u64,
-    room: i64,
-    user: i64,
-    key: Option<String>,
-    text: String,
+/// A post, whatever its attempts.
+pub(crate) struct Attempts<'a> {
+    pub(crate) viewers: &'a Viewers,
+    pub(crate) client: &'a Client,
+    pub(crate) post: u64,
+    pub(crate) room: i64,
+    pub(crate) user: i64,
+    pub(crate) key: Option<String>,
+    pub(crate) text: String,
+    pub(crate) extras: Option<Extras>,
+}
+
+/// What a message has beside its text.
+pub(crate) struct Extras {
+    reply_to: Option<EventId>,
+    attributes: Value,
+}
+
+impl Extras {
+    /// Attributes of the post, in the order in which the log has them, and the message that it answers, of any room.
+    fn of(post: u64, answered: Option<(i64, EventId)>) -> Extras {
+        let badges = json!([{ "id": "subscriber", "version": post % 12 }]);
+        let attributes = json!({ "amount": post, "badges": badges, "color": "#00C853", "vip": post % 2 == 0 });
+        Extras { reply_to: answered.map(|(_, id)| id), attributes }
+    }
 }
 
 impl Attempts<'_> {
-    async fn make(&self, attempt: u32, node: usize, surface: Surface) -> Answer {
+    pub(crate) async fn make(&self, attempt: u32, node: usize, surface: Surface) -> Answer {
         let Attempts { client, post, room, user, .. } = *self;
         let (recorder, ingest) = (&self.viewers.recorder, &self.viewers.ingest[node]);
         let (node, key, text) = (format!("ingest-{node}"), self.key.clone(), self.text.clone());
         recorder.note(Observation::Invoked { post, attempt, node, room, user, surface, key, text });
+        let attached = self.extras.as_ref().and_then(|it| extras(it.reply_to, Some(&it.attributes)));
+        if let Some(extras) = attached.filter(|_| attempt == 1) {
+            recorder.note(Observation::Message(MessageObservation::Attaches { post, extras }));
+        }
         let key = self.key.as_deref();
         let answer = match surface {
             Surface::V1 => {
-                let (url, body) = (format!("{ingest}/v1/rooms/{room}/messages"), json!({ "text": self.text }));
-                ask(client, Method::POST, url, &token(user, false), key, Some(&body)).await
+                let mut body = json!({ "text": self.text });
+                if let Some(Extras { reply_to, attributes }) = &self.extras {
+                    if let Some(reply_to) = reply_to {
+                        body["replyTo"] = json!(reply_to);
+                    }
+                    body["attributes"] = attributes.clone();
+                }
+                let token = token_with(user, if self.extras.is_some() { &["chat:attributes"] } else { &[] });
+                ask(client, Method::POST, format!("{ingest}/v1/rooms/{room}/messages"), &token, key, Some(&body)).await
+            }
+            Surface::Notice => {
+                let (token, body) = (token_with(user, &["chat:moderate"]), json!({ "text": self.text }));
+                ask(client, Method::POST, format!("{ingest}/v1/rooms/{room}/notices"), &token, key, Some(&body)).await
             }
             Surface::Original => send_message(client, ingest, user, room, key, &self.text).await,
         };
+        let is_held = matches!(answer, Answer::Accepted { is_held: true, .. });
         recorder.note(match answer.clone() {
-            Answer::Accepted { id, position, status, connected } => {
+            Answer::Accepted { id, position, status, connected, .. } => {
                 Observation::Ok { post, attempt, id, position, status, connected }
             }
             Answer::Refused { status, code } => Observation::Failed { post, attempt, status, code },
             Answer::Unknown(why) => Observation::Unknown { post, attempt, why },
         });
+        if is_held {
+            recorder.note(Observation::Message(MessageObservation::Waits { post, attempt }));
+        }
         answer
     }
 }

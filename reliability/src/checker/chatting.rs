@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use chat::{EventId, Position};
 
 use super::Findings;
-use super::view::{Place, SETTLE_US, Session, Start, View};
+use super::view::{MESSAGE, Place, SETTLE_US, Session, Start, View};
 use crate::history::Dialect;
 
 /// Whether the frame refuses the token because the node's clock was wrong: the token was issued after the node's present,
@@ -54,7 +54,7 @@ pub(super) fn chatting_skips_nothing(view: &View, findings: &mut Findings) {
         let positions = session.frames.iter().map(|frame| frame.position);
         let Some((first, last)) = positions.clone().min().zip(positions.max()) else { continue };
         let came: HashSet<EventId> = session.frames.iter().map(|frame| frame.id).collect();
-        for place in room.log.iter().filter(|place| place.is_message && (first..last).contains(&place.position)) {
+        for place in room.log.iter().filter(|place| place.kind == MESSAGE && (first..last).contains(&place.position)) {
             findings.look();
             if came.contains(&place.id) {
                 continue;
@@ -116,7 +116,7 @@ pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut 
         let sessions: Vec<&Session> = sessions(view).filter(|session| session.room == number).collect();
         let came: HashSet<EventId> =
             sessions.iter().flat_map(|session| &session.frames).map(|frame| frame.id).collect();
-        for place in room.log.iter().filter(|place| place.is_message) {
+        for place in room.log.iter().filter(|place| place.kind == MESSAGE) {
             findings.look();
             if came.contains(&place.id) {
                 continue;

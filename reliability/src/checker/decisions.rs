@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chat::EventId;
 
 use super::Findings;
-use super::view::{Decision, Ruling, Source, View};
+use super::view::{Decision, Ruling, Source, View, is_decision};
 use crate::history::Decided;
 
 /// Whether the decision came without its reason, as some do on a socket. The id identifies it then.
@@ -23,6 +23,10 @@ fn may_be_untold(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
     };
     decision.request.room.is_none()
         || match decision.decided {
+            // A message that waits is not in the room: the node does not look for its author.
+            Decided::Delete { target } | Decided::Restore { target } if view.messages.holds.contains_key(target) => {
+                true
+            }
             Decided::Delete { target } | Decided::Restore { target } => {
                 view.logged.get(target).is_none_or(|(_, place)| {
                     let stored = view.copies.get(&place.position).map(|copied| view.since_the_beginning(copied.stored));
@@ -34,7 +38,7 @@ fn may_be_untold(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
             | Decided::Unban { user }
             | Decided::Appoint { user }
             | Decided::Dismiss { user } => is_erased(*user),
-            Decided::Clear | Decided::Configure { .. } => false,
+            _ => false,
         }
 }
 
@@ -55,6 +59,11 @@ fn is_the_same(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
     }
 }
 
+/// The decisions whose event no other request can have caused.
+fn decisions<'a, 'b>(view: &'b View<'a>) -> impl Iterator<Item = &'b Decision<'a>> {
+    view.decisions.values().filter(|decision| decision.decided.has_its_own_event())
+}
+
 fn found<'a, 'b>(view: &'b View<'a>, source: Source) -> HashMap<EventId, Vec<&'b Ruling<'a>>> {
     let mut found: HashMap<EventId, Vec<&Ruling>> = HashMap::new();
     for ruling in view.rulings.iter().filter(|ruling| ruling.source == source) {
@@ -65,7 +74,7 @@ fn found<'a, 'b>(view: &'b View<'a>, source: Source) -> HashMap<EventId, Vec<&'b
 
 pub(super) fn decided_is_in_the_log(view: &View, findings: &mut Findings) {
     let found = found(view, Source::Log);
-    for decision in view.decisions.values() {
+    for decision in decisions(view) {
         let Some((confirmed, id, position)) = decision.request.accepted() else { continue };
         findings.look();
         let lines = [decision.request.invoked, confirmed];
@@ -98,7 +107,7 @@ pub(super) fn decided_is_in_the_log(view: &View, findings: &mut Findings) {
 pub(super) fn decided_is_in_the_audit(view: &View, findings: &mut Findings) {
     for source in [Source::Archive, Source::List] {
         let found = found(view, source);
-        for decision in view.decisions.values() {
+        for decision in decisions(view) {
             let Some((confirmed, id, _)) = decision.request.accepted() else { continue };
             findings.look();
             let lines = [decision.request.invoked, confirmed];
@@ -125,7 +134,7 @@ pub(super) fn no_decision_is_invented(view: &View, findings: &mut Findings) {
     let told = |ruling: &Ruling| ruling.reason.and_then(|reason| view.reasons.get(reason));
     let of_id: HashMap<_, _> =
         view.rulings.iter().filter_map(|ruling| told(ruling).map(|decision| (ruling.id, decision))).collect();
-    for ruling in &view.rulings {
+    for ruling in view.rulings.iter().filter(|ruling| is_decision(ruling.kind)) {
         findings.look();
         let (id, at) = (ruling.id, ruling.source.word());
         // If the only copy was lost with the log's end, it cannot be looked up.

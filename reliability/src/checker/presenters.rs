@@ -16,20 +16,25 @@ fn is_in(position: Position, stretch: &Stretch) -> bool {
     stretch.0.is_none_or(|after| position > after) && stretch.1.is_some_and(|to| position <= to)
 }
 
+/// Whether the presenter of a room receives the event.
+fn is_for_presenters(place: &Place) -> bool {
+    ReaderView::Presenter.shows(place.kind)
+}
+
 pub(super) fn presenters_miss_nothing(view: &View, findings: &mut Findings) {
     let mut rooms: BTreeMap<i64, Vec<&Session>> = BTreeMap::new();
     for session in view.sessions.iter().filter(|session| session.dialect == Dialect::V1) {
-        within(view, session, "session", |_| true, findings);
+        within(view, session, "session", is_for_presenters, findings);
         if !session.fresh {
             rooms.entry(session.room).or_default().push(session);
         }
     }
     for (number, sessions) in rooms {
-        between(view, number, &sessions, "the presenter", |_| true, findings);
+        between(view, number, &sessions, "the presenter", is_for_presenters, findings);
     }
     // The presenter at the end of the run receives everything outside reported gaps.
     for session in view.sessions.iter().filter(|session| session.fresh) {
-        between(view, session.room, &[session], "the presenter", |_| true, findings);
+        between(view, session.room, &[session], "the presenter", is_for_presenters, findings);
     }
 }
 
@@ -135,7 +140,7 @@ const SHOWN_AGAIN_US: u64 = 4_000_000;
 /// A node that delivers nothing would satisfy [`presenters_miss_nothing`] as long as its presenters move on.
 pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
     let sessions = view.presenters().filter(|session| session.dialect == Dialect::V1);
-    keep_up(view, sessions.map(|session| (session, ReaderView::Moderator)), "session", findings);
+    keep_up(view, sessions.map(|session| (session, ReaderView::Presenter)), "session", findings);
 }
 
 /// A session receives what its client is to see of the accepted events.

@@ -26,7 +26,11 @@ pub(super) fn readers_miss_nothing(view: &View, findings: &mut Findings) {
         // A reader that begins anew becomes another one, and this one's part ends.
         let last = sessions.iter().filter_map(|reader| reader.session.reached()).max();
         let is_there = sessions.iter().any(|reader| is_there_at_the_end(view, &reader.session));
-        let is_seen = |place: &Place| sessions[0].view.shows(place.kind) && (is_there || last >= Some(place.position));
+        let ended = view.ended_holds(sessions[0].session.room);
+        let is_seen = |place: &Place| {
+            let is_shown = sessions[0].view.shows(place.kind) && !ended.contains(&place.id);
+            is_shown && (is_there || last >= Some(place.position))
+        };
         for ReaderSession { session, .. } in &sessions {
             within(view, session, "the reader's session", is_seen, findings);
             ascends(view, session, findings);
@@ -119,7 +123,7 @@ pub(super) fn readers_see_nothing_deleted(view: &View, findings: &mut Findings) 
 /// The members of an event, besides those of every event, that viewers may see.
 fn may_be_seen(view: ReaderView, kind: &str, member: &str) -> bool {
     match (kind, member) {
-        ("message.posted", "deleted") | ("user.banned", "until" | "purgeSeconds") => true,
+        ("message.posted" | "notice.posted", "deleted") | ("user.banned", "until" | "purgeSeconds") => true,
         ("message.posted", "flags") | ("message.restored", "message.flags") => view == ReaderView::Flags,
         _ => false,
     }

@@ -15,6 +15,7 @@ pub(super) fn reviews_are_heeded(view: &View, findings: &mut Findings) {
         let Some((accepted, id, _)) = post.request.accepted() else { continue };
         let stands = match verdict {
             ReviewVerdict::Deny => "although it was denied",
+            ReviewVerdict::Hold => "without a hold, although it was to wait for a moderator",
             ReviewVerdict::Replace { .. } if view.logged.contains_key(&id) && !view.replaced.contains(&id) => {
                 "as it was sent, although its text was replaced"
             }

@@ -56,6 +56,10 @@ const SHORT: usize = 8;
 /// The subjects that can forbid the post.
 fn subjects(post: &Post) -> Vec<Subject<'static>> {
     let mut subjects = Vec::new();
+    // A moderator's notice is none of the viewers' messages.
+    if post.is_notice() {
+        return subjects;
+    }
     // Presenters cannot be banned from their own room, and may always post there.
     if post.user != post.room {
         subjects.extend([Subject::Ban(Some(post.room), post.user), Subject::Ban(None, post.user)]);
@@ -132,7 +136,7 @@ fn is_in_force(view: &View, findings: &mut Findings, wanted: impl Fn(Subject) ->
             }
             // Lifted while the post was in progress: either answer is right.
             let answered = match post.request.outcome() {
-                Outcome::Ok(line) | Outcome::Failed(line) => view.at(line),
+                Outcome::Ok(line) | Outcome::Held(line) | Outcome::Failed(line) => view.at(line),
                 Outcome::Unknown => u64::MAX,
             };
             let is_on_its_way = |line: usize| (sent..answered).contains(&view.at(line));

@@ -1,19 +1,22 @@
 //! Generates histories of a system that keeps its promises: a small world with a log, rooms, presenters and moderators,
 //! seen from outside. The seed decides everything that the promises leave open.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chat::{EventId, PresenterIdx, UserIdx};
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use crate::history::{Beginning, Decided, Line, Observation, Phase, Surface};
+use crate::history::{Beginning, Decided, Line, MessageObservation, Observation, Phase, Surface};
 
 mod ends;
 mod event;
+mod queues;
 mod readers;
+mod rules;
 mod sessions;
+
+pub(crate) use queues::WAITING;
 
 /// A millisecond, in microseconds.
 const MS: u64 = 1_000;
@@ -39,10 +42,13 @@ const QUIET: u64 = 3_000 * MS;
 pub(crate) const APPOINTED: i64 = 120;
 
 /// The number of posts and decisions.
-const STEPS: u64 = 1_000;
+const STEPS: u64 = 1_250;
+
+/// The last message that may wait: moderators decide within three seconds.
+const LAST_HOLD: u64 = STEPS - 80;
 
 /// The erasures: step, user, and whether the messages are anonymised.
-const ERASED: [(u64, i64, bool); 4] = [(200, 109, false), (350, 108, true), (500, 109, false), (700, 108, true)];
+const ERASED: [(u64, i64, bool); 4] = [(230, 109, false), (450, 108, true), (600, 109, false), (900, 108, true)];
 
 /// Whether the user is erased at some time.
 pub(crate) fn is_erased(user: i64) -> bool {
@@ -56,7 +62,7 @@ const PSEUDONYM: i64 = -5;
 const BEGAN_MS: i64 = 1_790_000_000_000;
 
 /// The start and end of each room's broadcasts, in milliseconds. Some messages are outside any broadcast.
-const BROADCASTS_MS: [(i64, i64); 2] = [(2_000, 15_000), (18_000, 60_000)];
+const BROADCASTS_MS: [(i64, i64); 2] = [(2_000, 15_000), (18_000, 66_000)];
 
 /// An event in the log. `copies` are the times at which the same event was stored again.
 struct Event {
@@ -74,14 +80,34 @@ struct Event {
     reason: Option<String>,
     /// How far back a ban deletes messages, in seconds.
     purge: Option<u32>,
+    /// The attributes of a message.
+    extras: Option<String>,
+    /// Of a hold: the text that waits, and until when.
+    waiting: Option<String>,
+    until: Option<u64>,
     copies: Vec<u64>,
 }
 
 /// A line whose positions are not known yet.
 enum Draft {
     Ready(Observation),
-    Ok { post: u64, attempt: u32, room: i64, id: EventId, status: u16 },
-    Confirmed { decision: u64, attempt: u32, id: EventId },
+    Ok {
+        post: u64,
+        attempt: u32,
+        room: i64,
+        id: EventId,
+        status: u16,
+    },
+    Confirmed {
+        decision: u64,
+        attempt: u32,
+        id: EventId,
+    },
+    /// An answer that the message waits.
+    Waits {
+        post: u64,
+        id: EventId,
+    },
 }
 
 struct World {
@@ -99,6 +125,9 @@ struct World {
     /// The rooms in which only the presenter may post, each with the time of the setting.
     quiet: BTreeMap<i64, u64>,
     decisions: u64,
+    /// Reported messages with their rooms, and messages that were pinned.
+    reported: Vec<(i64, EventId)>,
+    pinned: BTreeSet<EventId>,
     /// The times at which a room's presenter has a socket.
     served: Vec<(i64, u64, u64)>,
 }
@@ -115,6 +144,8 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
         banned: BTreeSet::new(),
         quiet: BTreeMap::new(),
         decisions: 0,
+        reported: Vec::new(),
+        pinned: BTreeSet::new(),
         served: Vec::new(),
     };
     for step in 0..STEPS {
@@ -128,12 +159,16 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
         }
         match world.rng.u32(..100) {
             0..8 => world.delete(now),
-            8..13 => world.ban_or_unban(now),
-            13 => world.clear(now),
-            14 => world.quieten(now),
-            15..19 => world.restore(now),
-            19..21 => world.appoint_or_dismiss(now),
-            21..24 => world.decide_as_moderator(now),
+            8..14 => world.ban_or_unban(now),
+            14 => world.clear(now),
+            15 => world.quieten(now),
+            16..20 => world.restore(now),
+            20..22 => world.appoint_or_dismiss(now),
+            22..25 => world.decide_as_moderator(now),
+            25..27 if step < LAST_HOLD => world.hold(now, step),
+            27..30 => world.report(now),
+            30..32 => world.pin(now),
+            32..34 => world.notice(now, step),
             _ => world.post(now, step),
         }
     }
@@ -175,6 +210,11 @@ impl World {
             text: text.clone(),
         };
         self.draft(now, invoke(1));
+        // On `/v1`, some have attributes.
+        let extras = (post % 3 == 1).then(|| format!("attributes of {post}"));
+        if let Some(extras) = extras.clone() {
+            self.draft(now, Observation::Message(MessageObservation::Attaches { post, extras }));
+        }
         let stored = now + self.between(MS, 60 * MS);
         let answered = stored + self.between(MS, 40 * MS);
         if self.banned.contains(&(Some(room), user)) || self.banned.contains(&(None, user)) {
@@ -213,8 +253,23 @@ impl World {
         // Clocks differ.
         let sent = (stored / MS) as i64 - self.rng.i64(0..50);
         let (kind, room) = ("message.posted", Some(room));
-        let (target, reason, purge) = (None, None, None);
-        self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, purge, copies });
+        let (target, reason, purge, waiting, until) = (None, None, None, None, None);
+        self.events.push(Event {
+            stored,
+            sent,
+            id,
+            room,
+            kind,
+            user,
+            text,
+            target,
+            reason,
+            purge,
+            extras,
+            waiting,
+            until,
+            copies,
+        });
     }
 
     fn may_delete(&mut self, at: u64, room: i64, user: i64, id: EventId) {
@@ -249,10 +304,9 @@ impl World {
             let code = "log_unavailable".to_owned();
             return self.draft(answered, Observation::Refused { decision, attempt: 1, status: 503, code });
         }
-        let reason = Some(reason.clone());
+        let reason = decided.has_its_own_event().then(|| reason.clone());
         let purge = decided.purge_seconds();
-        let copies = vec![];
-        self.events.push(Event { stored, sent, id, room, kind, user, text: None, target, reason, purge, copies });
+        self.events.push(Event { id, sent, user, target, reason, purge, ..Event::of(stored, room, kind) });
         let attempt = if fate == 1 {
             self.draft(answered, Observation::Undecided { decision, attempt: 1, why: "no answer".to_owned() });
             self.draft(answered + MS, decides(2));
@@ -284,71 +338,16 @@ impl World {
         }
     }
 
-    fn appoint_or_dismiss(&mut self, now: u64) {
-        let user = APPOINTED;
-        let decided = if self.is_appointed { Decided::Dismiss { user } } else { Decided::Appoint { user } };
-        self.decide(now, Some(1), decided);
-        self.is_appointed = !self.is_appointed;
-    }
-
-    fn decide_as_moderator(&mut self, now: u64) {
-        let known: Vec<EventId> =
-            self.accepted.iter().filter(|(at, room, _)| *at < now && *room == 1).map(|(.., id)| *id).collect();
-        if !known.is_empty() {
-            let target = known[self.rng.usize(..known.len())];
-            self.decide_by(now, Some(1), Some(APPOINTED), Decided::Delete { target });
-        }
-    }
-
     fn erase(&mut self, now: u64, erasure: u64, user: i64, anonymises: bool) {
         self.draft(now, Observation::Erases { erasure, user, anonymises });
         let stored = now + self.between(MS, 20 * MS);
         self.draft(stored + 30 * MS, Observation::Erased { erasure, status: 200 });
-        let (id, sent, kind, copies) = (EventId::new(), (stored / MS) as i64, "user.erased", Vec::new());
-        let (room, user, text, target, reason, purge) = (None, Some(user), None, None, None, None);
-        self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, purge, copies });
+        self.events.push(Event { user: Some(user), ..Event::of(stored, None, "user.erased") });
     }
 
     fn clear(&mut self, now: u64) {
         let room = self.rng.i64(1..=ROOMS);
         self.decide(now, Some(room), Decided::Clear);
-    }
-
-    fn ban_or_unban(&mut self, now: u64) {
-        let room = (self.rng.u32(..4) > 0).then(|| self.rng.i64(1..=ROOMS));
-        // Few users, so that some are unbanned.
-        let user = self.rng.i64(100..103);
-        if self.banned.remove(&(room, user)) {
-            self.decide(now, room, Decided::Unban { user });
-        } else {
-            self.banned.insert((room, user));
-            let purge_seconds = (room.is_some() && self.rng.bool()).then(|| self.rng.u32(2..20));
-            self.decide(now, room, Decided::Ban { user, purge_seconds });
-        }
-    }
-
-    /// Restricts a room to its presenter for a while.
-    fn quieten(&mut self, now: u64) {
-        let room = self.rng.i64(1..=ROOMS);
-        if let Entry::Vacant(quiet) = self.quiet.entry(room) {
-            quiet.insert(now);
-            self.set(now, room, "true");
-        }
-    }
-
-    /// Lifts a restriction that has lasted long enough. False: there is none.
-    fn allow_again(&mut self, now: u64) -> bool {
-        let room = self.quiet.iter().find(|(_, since)| **since + QUIET < now).map(|(room, _)| *room);
-        if let Some(room) = room {
-            self.quiet.remove(&room);
-            self.set(now, room, "null");
-        }
-        room.is_some()
-    }
-
-    fn set(&mut self, now: u64, room: i64, value: &str) {
-        let (setting, value) = ("presenterOnly".to_owned(), value.to_owned());
-        self.decide(now, Some(room), Decided::Configure { setting, value });
     }
 
     fn fault(&mut self, from: u64, to: u64) {

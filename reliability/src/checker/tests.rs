@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use chat::{EventId, Position};
 use fastrand::Rng;
 
-use super::sound::{ANEW, CHATTING, history, is_erased};
+use super::sound::{ANEW, CHATTING, WAITING, history, is_erased};
+use super::view::{MESSAGE, NOTICE, is_decision};
 use super::{INVARIANTS, Verdict, Violation, check};
 use crate::history::{Decided, Line, LostEvent, Observation, Phase, ReaderObservation, Reading, StreamState, Surface};
 
@@ -14,12 +15,14 @@ mod bounds;
 mod chatting;
 mod decisions;
 mod erasure;
+mod holds;
 mod losses;
 mod moderation;
 mod places;
 mod positions;
 mod presence;
 mod presenters;
+mod queues;
 mod readers;
 mod restored;
 mod review;
@@ -58,11 +61,38 @@ fn caught(invariant: &str, spoil: impl Fn(&mut Vec<Line>, &mut Rng)) {
     }
 }
 
-/// A random line that matches. Messages of erased users are left out, as they may be missing anyway.
+/// A random line that matches. Messages of erased users are left out, as they may be missing anyway. So are messages
+/// that wait, and decisions whose event another request may have caused: other tests are about those.
 fn any(lines: &[Line], rng: &mut Rng, wanted: impl Fn(&Observation) -> bool) -> usize {
-    let erased = of_erased_users(lines);
-    let is_owed = |what: &Observation| about(what).is_none_or(|id| !erased.contains(&id));
+    let mut others = of_erased_users(lines);
+    others.extend(held(lines));
+    let shared: HashSet<u64> = shared(lines);
+    let is_owed = |what: &Observation| match what {
+        Observation::Confirmed { decision, .. } | Observation::Refused { decision, .. } => !shared.contains(decision),
+        Observation::Audited { kind, .. } | Observation::Listed { kind, .. } => is_decision(kind),
+        Observation::Logged { kind, id, .. } => {
+            (is_decision(kind) || [MESSAGE, NOTICE].contains(&kind.as_str())) && !others.contains(id)
+        }
+        _ => about(what).is_none_or(|id| !others.contains(&id)),
+    };
     anyone(lines, rng, |what| wanted(what) && is_owed(what))
+}
+
+/// The messages that waited for a moderator.
+fn held(lines: &[Line]) -> impl Iterator<Item = EventId> {
+    lines.iter().filter_map(|line| match &line.what {
+        Observation::Logged { kind, target, .. } if kind == "message.held" => *target,
+        _ => None,
+    })
+}
+
+/// The decisions whose event another request may have caused.
+fn shared(lines: &[Line]) -> HashSet<u64> {
+    let shared = lines.iter().filter_map(|line| match &line.what {
+        Observation::Decides { decision, decided, .. } => (!decided.has_its_own_event()).then_some(*decision),
+        _ => None,
+    });
+    shared.collect()
 }
 
 /// The messages in the log whose authors are erased at some time.
@@ -182,7 +212,7 @@ fn untested_invariants_are_unknown() {
 fn a_history_without_the_originals_surface_is_inconclusive() {
     let mut lines = history(1);
     for line in &mut lines {
-        if let Observation::Invoked { surface, .. } = &mut line.what {
+        if let Observation::Invoked { surface: surface @ Surface::Original, .. } = &mut line.what {
             *surface = Surface::V1;
         }
     }

@@ -11,6 +11,7 @@ mod changes;
 mod erasures;
 mod faults;
 mod fill;
+mod messages;
 mod places;
 mod readers;
 mod requests;
@@ -18,7 +19,11 @@ mod requests;
 pub(crate) use changes::Change;
 pub(crate) use erasures::Erasure;
 pub(crate) use faults::{Fault, SETTLE_US};
-pub(crate) use places::{Broadcast, Copied, Followed, Lost, Place, Room, Ruling, Session, Source, Start, Stream};
+pub(crate) use messages::{Hold, Messages, Pinned, Queued};
+pub(crate) use places::{
+    Broadcast, Copied, Followed, Lost, MESSAGE, NOTICE, Place, Room, Ruling, Session, Source, Start, Stream,
+    is_decision,
+};
 pub(crate) use readers::{ReaderSession, Ticket};
 pub(crate) use requests::{Answer, Attempt, Decision, Outcome, Post, Request};
 
@@ -56,6 +61,8 @@ pub struct View<'a> {
     pub(crate) readers: Vec<ReaderSession<'a>>,
     /// The tickets of readers.
     pub(crate) tickets: BTreeMap<u64, Ticket<'a>>,
+    /// What is known of single messages beside their places.
+    pub(crate) messages: Messages<'a>,
     /// The decisions of the log that delete or restore a message, by message, in order.
     changes: HashMap<EventId, Vec<Change>>,
     /// Messages with a restoration that the log does not have, because a disk lost events.
@@ -105,6 +112,7 @@ impl<'a> View<'a> {
             sessions: Vec::new(),
             readers: Vec::new(),
             tickets: BTreeMap::new(),
+            messages: Messages::default(),
             changes: HashMap::new(),
             perhaps_restored: HashSet::new(),
             starts: BTreeMap::new(),
@@ -126,11 +134,13 @@ impl<'a> View<'a> {
             view.posts(line, &entry.what);
             view.sessions(line, &entry.what, &mut sessions);
             view.readers(line, &entry.what, &mut readers);
+            view.messages(line, &entry.what, &sessions, &readers);
             view.decisions(line, &entry.what);
             view.log(line, &entry.what);
             view.readings(line, &entry.what);
         }
         view.know_what_was_replaced();
+        view.set_holds_aside();
         view.fill_rooms();
         view.excuse_what_was_lost();
         view.follow_deletions();
@@ -186,11 +196,14 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The request of each event in the log, found by the text of a message or the reason of a decision.
+    /// The request of each event in the log, found by the text of a message or the reason of a decision. That of a
+    /// released message is the request for its release.
     pub(crate) fn asked_for(&self) -> HashMap<EventId, &Request<'a>> {
-        let messages = self.logged.values().filter_map(|(_, place)| {
-            let post = self.posts.get(self.texts.get(place.text?)?)?;
-            Some((place.id, &post.request))
+        let texts = self.logged.values().map(|(_, place)| (place.id, place.text));
+        let texts = texts.chain(self.messages.holds.values().map(|hold| (hold.id, hold.text)));
+        let messages = texts.filter_map(|(id, text)| {
+            let post = self.posts.get(self.texts.get(text?)?)?;
+            Some((id, &post.request))
         });
         let decisions = self.rulings.iter().filter(|ruling| ruling.source == Source::Log).filter_map(|ruling| {
             let decision = self.decisions.get(self.reasons.get(ruling.reason?)?)?;
@@ -208,6 +221,11 @@ impl<'a> View<'a> {
     pub(crate) fn is_of_every_room(&self, id: EventId) -> bool {
         let mut epochs = self.streams.iter().flat_map(|stream| stream.epochs);
         epochs.any(|epoch| self.everywhere.contains_key(&(id, *epoch)))
+    }
+
+    /// Whether the log has everything that was ever stored.
+    pub(crate) fn has_the_whole_log(&self) -> bool {
+        self.lost.is_empty() && self.streams.iter().all(|stream| stream.first <= 1)
     }
 
     /// Whether the position is before the beginning of its stream.

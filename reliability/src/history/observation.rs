@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Beginning, Decided, Dialect, LostEvent, Phase, ReaderObservation, Reading, ReviewVerdict, StreamState, Surface,
+    Beginning, Decided, Dialect, LostEvent, MessageObservation, Phase, ReaderObservation, Reading, ReviewVerdict,
+    Surface,
 };
 
 /// One observation.
@@ -133,7 +134,7 @@ pub enum Observation {
         /// The position up to which no event is missing.
         position: Option<Position>,
     },
-    /// A presenter receives an unexpected frame: one that the original's dialect does not have, or a `chat.v1` error.
+    /// A presenter receives a frame that the original's dialect does not have, or a `chat.v1` error.
     Strange {
         /// The session.
         session: u32,
@@ -217,7 +218,7 @@ pub enum Observation {
         /// The resident set, in KiB.
         kib: u64,
     },
-    /// A fault removed this one event from the log's disks. It comes between the fault's `breaks` and `heals`.
+    /// A fault removed this event from the log's disks. It comes between its `breaks` and `heals`.
     Lost(LostEvent),
     /// The review hook was asked about a message.
     Reviewed {
@@ -283,9 +284,9 @@ pub enum Observation {
         user: Option<i64>,
         /// The text of a message.
         text: Option<String>,
-        /// The message that a deletion or a restoration is about.
+        /// The message that a decision or a report is about.
         target: Option<EventId>,
-        /// The reason of a decision.
+        /// The reason of a decision. Of a message: that of its release.
         reason: Option<String>,
         /// How far back a ban deletes the user's messages.
         #[serde(default)]
@@ -297,9 +298,11 @@ pub enum Observation {
         stored: Timestamp,
     },
     /// A stream of the log.
-    Stream(StreamState),
+    Stream(super::StreamState),
     /// What is observed of readers and tickets.
     Reader(ReaderObservation),
+    /// What is observed of single messages beside their places.
+    Message(MessageObservation),
     /// A message that was read from the archive at the end of the run.
     Archived {
         /// The room.

@@ -27,6 +27,8 @@ pub enum Surface {
     V1,
     /// `/send/message`, with the headers that a gateway forwards.
     Original,
+    /// A notice of a moderator, by `/v1`.
+    Notice,
 }
 
 /// The dialect of a presenter.
@@ -99,6 +101,35 @@ pub enum Decided {
         /// The value as JSON. `null`: the default.
         value: String,
     },
+    /// Releases a message that waits.
+    Release {
+        /// The message.
+        target: EventId,
+    },
+    /// Denies a message that waits.
+    Deny {
+        /// The message.
+        target: EventId,
+    },
+    /// Reports a message to the moderators.
+    Report {
+        /// The message.
+        target: EventId,
+        /// The user who reports it.
+        user: i64,
+    },
+    /// Closes the reports of a message so far.
+    CloseReports {
+        /// The message.
+        target: EventId,
+    },
+    /// Pins a message. Each message is pinned by one request at most.
+    Pin {
+        /// The message.
+        target: EventId,
+    },
+    /// Unpins the pinned message.
+    Unpin,
 }
 
 /// The review hook's answer about a message.
@@ -109,6 +140,8 @@ pub enum ReviewVerdict {
     Allow,
     /// The message is denied.
     Deny,
+    /// The message waits for a moderator.
+    Hold,
     /// The message's text is replaced.
     Replace {
         /// The new text, unique within the run.
@@ -130,17 +163,36 @@ impl Decided {
             Decided::Appoint { .. } => "moderator.added",
             Decided::Dismiss { .. } => "moderator.removed",
             Decided::Configure { .. } => "room.updated",
+            Decided::Release { .. } => "message.released",
+            Decided::Deny { .. } => "message.denied",
+            Decided::Report { .. } => "message.reported",
+            Decided::CloseReports { .. } => "report.closed",
+            Decided::Pin { .. } => "message.pinned",
+            Decided::Unpin => "message.unpinned",
         }
     }
 
-    /// The user that it is about.
+    /// Whether its event is another than that of any other request, and has its reason. Not so: an earlier decision
+    /// about a held message and an earlier report of the same user answer later ones, and a pin has no reason.
+    pub fn has_its_own_event(&self) -> bool {
+        !matches!(
+            self,
+            Decided::Release { .. }
+                | Decided::Deny { .. }
+                | Decided::Report { .. }
+                | Decided::Pin { .. }
+                | Decided::Unpin
+        )
+    }
+
+    /// The user that its event is about.
     pub fn user(&self) -> Option<i64> {
         match self {
             Decided::Ban { user, .. }
             | Decided::Unban { user }
             | Decided::Appoint { user }
             | Decided::Dismiss { user } => Some(*user),
-            Decided::Delete { .. } | Decided::Restore { .. } | Decided::Clear | Decided::Configure { .. } => None,
+            _ => None,
         }
     }
 
@@ -155,7 +207,13 @@ impl Decided {
     /// The message that it is about.
     pub fn target(&self) -> Option<EventId> {
         match self {
-            Decided::Delete { target } | Decided::Restore { target } => Some(*target),
+            Decided::Delete { target }
+            | Decided::Restore { target }
+            | Decided::Release { target }
+            | Decided::Deny { target }
+            | Decided::Report { target, .. }
+            | Decided::CloseReports { target }
+            | Decided::Pin { target } => Some(*target),
             _ => None,
         }
     }
@@ -205,4 +263,8 @@ pub enum Reading {
     Video,
     /// Every room, as received by a presenter without a position.
     Fresh,
+    /// The queue of reports of every room.
+    Reports,
+    /// The pinned message of every room.
+    Pins,
 }

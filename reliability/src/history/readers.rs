@@ -87,6 +87,12 @@ pub enum ReaderObservation {
     },
 }
 
+impl From<ReaderObservation> for super::Observation {
+    fn from(observed: ReaderObservation) -> super::Observation {
+        super::Observation::Reader(observed)
+    }
+}
+
 /// What a reader may see of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,22 +103,34 @@ pub enum ReaderView {
     Flags,
     /// Messages, and of decisions the members that hide messages.
     Viewer,
+    /// What the socket of the room's presenter shows. Readers do not have it.
+    Presenter,
 }
 
 /// The types of events that viewers see.
-const SHOWN: [&str; 7] = [
+const SHOWN: [&str; 10] = [
     "message.posted",
+    "notice.posted",
     "message.deleted",
     "message.restored",
+    "message.pinned",
+    "message.unpinned",
     "room.cleared",
     "user.banned",
     "user.unbanned",
     "user.erased",
 ];
 
+/// The types of events that only moderators see: a presenter's page may forward to its viewers what it does not know.
+const FOR_MODERATORS: [&str; 4] = ["message.held", "message.denied", "message.reported", "report.closed"];
+
 impl ReaderView {
     /// Whether the reader receives events of that type.
     pub fn shows(self, kind: &str) -> bool {
-        self == ReaderView::Moderator || SHOWN.contains(&kind)
+        match self {
+            ReaderView::Moderator => true,
+            ReaderView::Presenter => !FOR_MODERATORS.contains(&kind),
+            ReaderView::Flags | ReaderView::Viewer => SHOWN.contains(&kind),
+        }
     }
 }

@@ -20,11 +20,15 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use super::{Reader, Readers, Ticket};
-use crate::history::{Observation, ReaderObservation, Recorder};
+use crate::history::{MessageObservation, Observation, ReaderObservation, Recorder, SeenAt, extras};
 use crate::presenters::{Reached, Socket};
 
 /// The members of every event, and of those that a history has by themselves.
-const KNOWN: [&str; 10] = ["v", "id", "type", "presenterIdx", "at", "user", "text", "position", "target", "message"];
+const KNOWN: [&str; 12] =
+    ["v", "id", "type", "presenterIdx", "at", "user", "text", "position", "target", "message", "replyTo", "attributes"];
+
+/// The type of a hold. Its text is that of a message that the room does not have.
+const HELD: &str = "message.held";
 
 /// What a frame or a server-sent event says.
 enum Said {
@@ -41,6 +45,7 @@ struct Welcome {
     position: Position,
     recovered: bool,
     keepalive_seconds: u64,
+    pinned: Option<EventId>,
 }
 
 /// The name and the data of each server-sent event.
@@ -128,7 +133,7 @@ impl Readers {
         asked: Option<Position>,
         mut source: Source,
     ) -> anyhow::Result<Stream> {
-        let Said::Welcome(Welcome { position, recovered, keepalive_seconds }) = source.next().await? else {
+        let Said::Welcome(Welcome { position, recovered, keepalive_seconds, pinned }) = source.next().await? else {
             anyhow::bail!("something else came before the welcome")
         };
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
@@ -144,6 +149,8 @@ impl Readers {
             position,
             recovered,
         }));
+        let seen = SeenAt::Reader(session);
+        self.recorder.note(Observation::Message(MessageObservation::Pinned { seen, pinned }));
         // Events in a gap never arrive: they count as received.
         if !recovered {
             following.reached.event(position);
@@ -244,6 +251,7 @@ impl Stream {
         let kind = text(event, "type").context("no type")?;
         let restored = event.get("message").and_then(Value::as_object);
         let shown = text(event, "text").or_else(|| restored.and_then(|message| text(message, "text")));
+        let shown = shown.filter(|_| kind != HELD);
         let others = |object: &Map<String, Value>, prefix: &str| -> Vec<String> {
             let unknown = object.keys().filter(|name| !KNOWN.contains(&name.as_str()));
             unknown.map(|name| format!("{prefix}{name}")).collect()
@@ -251,6 +259,14 @@ impl Stream {
         let mut members = others(event, "");
         members.extend(restored.iter().flat_map(|message| others(message, "message.")));
         let session = self.session;
+        let message = restored.unwrap_or(event);
+        let reply_to = text(message, "replyTo").and_then(|id| id.parse().ok());
+        let extras = extras(reply_to, message.get("attributes")).filter(|_| kind != HELD);
+        let shown_with = if restored.is_some() { target } else { Some(id) };
+        if let Some((id, extras)) = shown_with.zip(extras) {
+            let seen = SeenAt::Reader(session);
+            self.recorder.note(Observation::Message(MessageObservation::Attached { seen, id, extras }));
+        }
         let event = ReaderObservation::Event { session, id, position, kind, text: shown, target, members };
         self.recorder.note(Observation::Reader(event));
         self.reached.event(position);

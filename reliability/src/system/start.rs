@@ -39,6 +39,9 @@ const SETTINGS: [(&str, &str); 14] = [
     ("CHATTING_DELIVERY__KEEPALIVE_SECONDS", "3"),
 ];
 
+/// How long a message waits for a moderator: the shortest allowed time.
+const HOLD: &str = "10s";
+
 fn local(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
@@ -143,13 +146,16 @@ impl System {
                         system.archivers.push(format!("http://{}", local(own)));
                     }
                 }
-                // Several nodes of a role run here. An older binary does not know the setting, and does not need it.
+                // Several nodes of a role run here, and holds end within a run. An older binary does not know the settings, and does not need them.
                 if plan.old_binary.is_none() || node != 1 {
                     environment.push(match kind {
                         Kind::Ingest => ("CHATTING_INGEST__ADMIN__LISTEN", String::new()),
                         Kind::Delivery => ("CHATTING_DELIVERY__ADMIN__LISTEN", String::new()),
                         _ => ("CHATTING_ARCHIVER__ADMIN__LISTEN", String::new()),
                     });
+                    if kind == Kind::Ingest {
+                        environment.push(("CHATTING_INGEST__HOLD", HOLD.to_owned()));
+                    }
                 }
                 let clock = plan.clock_library.as_deref().map(|library| clock(plan, &name, library)).transpose()?;
                 if let Some((_, variables)) = &clock {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use chat::{EventId, Position};
 
+use super::queues::{pinned, queue};
 use super::{BROADCASTS_MS, CHATTING, Draft, ERASED, Event, MS, PSEUDONYM, ROOMS, World, at_ms};
-use crate::history::{Dialect, Line, Observation, Phase, ReaderView, Reading, StreamState};
+use crate::history::{Dialect, Line, MessageObservation, Observation, Phase, ReaderView, Reading, SeenAt, StreamState};
 
 impl World {
     pub(super) fn finish(mut self, end: u64) -> Vec<Line> {
@@ -43,6 +44,12 @@ impl World {
                     let connected = (status == 202).then_some(served);
                     Observation::Ok { post, attempt, id, position: positions[&id], status, connected }
                 }
+                Draft::Waits { post, id } => {
+                    let position = positions[&EventId::of_hold(id)];
+                    let (attempt, status) = (1, 202);
+                    lines.push((at, Observation::Ok { post, attempt, id, position, status, connected: None }));
+                    Observation::Message(MessageObservation::Waits { post, attempt })
+                }
                 Draft::Confirmed { decision, attempt, id } => {
                     Observation::Confirmed { decision, attempt, id, position: positions[&id] }
                 }
@@ -51,7 +58,11 @@ impl World {
         }
         let after = end + 5_000 * MS;
         for (sequence, (at, number)) in stored.iter().enumerate() {
-            let Event { id, room, kind, user, text, target, reason, purge, sent, .. } = &self.events[*number];
+            let event = &self.events[*number];
+            let Event { id, room, kind, user, target, reason, purge, sent, .. } = event;
+            let text = event.text.as_ref().or(event.waiting.as_ref()).cloned();
+            let attached = event.attached(&[], SeenAt::Log, event.text.as_ref());
+            lines.extend(event.hold_ends().into_iter().chain(attached).map(|what| (after, what)));
             lines.push((
                 after,
                 Observation::Logged {
@@ -60,7 +71,7 @@ impl World {
                     position: position(sequence),
                     kind: (*kind).to_owned(),
                     user: *user,
-                    text: text.clone(),
+                    text,
                     target: *target,
                     reason: reason.clone(),
                     purge_seconds: *purge,
@@ -74,12 +85,16 @@ impl World {
             after,
             Observation::Stream(StreamState { epochs: vec![7], first: 1, last, acknowledged: Some(last) }),
         ));
-        for Event { room, id, kind, user, target, reason, .. } in self.events.iter().filter(|it| it.reason.is_some()) {
-            let (room, id, position, kind) = (*room, *id, positions[id], (*kind).to_owned());
-            let (user, target, reason) = (*user, *target, reason.clone());
+        for event in &self.events {
+            let Some((kind, target)) = event.audited() else { continue };
+            let Event { room, id, user, ref reason, .. } = *event;
+            let (position, is_report) = (positions[&id], kind == "message.reported");
+            let (kind, reason) = (kind.to_owned(), reason.clone());
             let (audited, listed) = (kind.clone(), reason.clone());
             lines.push((after + 1, Observation::Audited { room, id, position, kind: audited, user, target, reason }));
-            lines.push((after + 1, Observation::Listed { room, id, kind, user, target, reason: listed }));
+            if !is_report {
+                lines.push((after + 1, Observation::Listed { room, id, kind, user, target, reason: listed }));
+            }
         }
         for number in 1..=ROOMS {
             let room: Vec<&Event> = self.events.iter().filter(|event| event.is_of(number)).collect();
@@ -97,6 +112,10 @@ impl World {
                 lines.push((after + 1, archived));
                 if deleted.is_none() {
                     let sent = at_ms(event.sent);
+                    let attached = event.attached(&[], SeenAt::Replay, Some(&text)).filter(|_| user >= 0);
+                    let notice = (event.kind == "notice.posted")
+                        .then_some(Observation::Message(MessageObservation::Notice { id }));
+                    lines.extend(attached.into_iter().chain(notice).map(|what| (after + 2, what)));
                     lines.push((after + 2, Observation::Replayed { room: number, id, position, text, sent }));
                 }
             }
@@ -153,21 +172,28 @@ impl World {
                 let found = Observation::Broadcast { room: number, broadcast, started, ended, duration_ms, messages };
                 lines.extend([found].into_iter().chain(replay).map(|what| (after + 2, what)));
             }
+            lines.extend(queue(number, &room).into_iter().map(|what| (after + 2, what)));
+            let (node, pinned) = ("ingest-0".to_owned(), pinned(&room, u64::MAX));
+            let read = MessageObservation::PinRead { room: number, node, pinned };
+            lines.push((after + 2, Observation::Message(read)));
             let session = 1_000 + number as u32;
             let node = "delivery-0".to_owned();
             let (dialect, asked, position, recovered, fresh) = (Dialect::V1, None, None, true, true);
             let welcome =
                 Observation::Welcome { session, room: number, node, dialect, asked, position, recovered, fresh };
             lines.push((after + 3, welcome));
-            for event in room.iter().filter(|event| !event.is_erased(u64::MAX, &room)) {
+            let told = room.iter().filter(|event| event.is_for_presenters());
+            for event in told.filter(|event| !event.is_erased(u64::MAX, &room)) {
                 let text = event.shown(&room, u64::MAX);
+                let attached = event.attached(&room, SeenAt::Presenter(session), text.as_ref());
+                lines.extend(attached.map(|what| (after + 4, what)));
                 lines.push((after + 4, event.frame(session, positions[&event.id], text)));
             }
         }
         for reading in [Reading::Log, Reading::Streams, Reading::Archive, Reading::Audit] {
             lines.push((after + 5, Observation::Read { reading }));
         }
-        for reading in [Reading::Replay, Reading::Video, Reading::Fresh] {
+        for reading in [Reading::Replay, Reading::Video, Reading::Fresh, Reading::Reports, Reading::Pins] {
             lines.push((after + 5, Observation::Read { reading }));
         }
         for at in (0..after).step_by(1_000_000) {

@@ -3,7 +3,7 @@
 use chat::{EventId, Position};
 
 use super::Event;
-use crate::history::Observation;
+use crate::history::{MessageObservation, Observation, ReaderView, SeenAt};
 
 impl Event {
     /// Whether the event is delivered to that room.
@@ -13,8 +13,26 @@ impl Event {
 
     /// The event as a frame.
     pub(super) fn frame(&self, session: u32, position: Position, text: Option<String>) -> Observation {
-        let (id, kind, target, reason) = (self.id, self.kind.to_owned(), self.target, self.reason.clone());
+        let (id, kind, target) = (self.id, self.kind.to_owned(), self.target);
+        // That of a release is not shown.
+        let reason = self.reason.clone().filter(|_| self.kind != "message.posted");
         Observation::Frame { session, id, position, kind, text, target, reason }
+    }
+
+    /// The attributes that come with that text. They precede the event.
+    pub(super) fn attached(&self, room: &[&Event], seen: SeenAt, text: Option<&String>) -> Option<Observation> {
+        text?;
+        let message = match self.kind {
+            "message.restored" => room.iter().find(|event| Some(event.id) == self.target)?,
+            _ => self,
+        };
+        let (id, extras) = (message.id, message.extras.clone()?);
+        Some(Observation::Message(MessageObservation::Attached { seen, id, extras }))
+    }
+
+    /// Whether the room's presenter receives it.
+    pub(super) fn is_for_presenters(&self) -> bool {
+        ReaderView::Presenter.shows(self.kind)
     }
 
     /// The text that it has at that time: its own, or that of the message that it restores.

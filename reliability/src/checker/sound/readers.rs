@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use chat::{EventId, Position};
 
+use super::queues::pinned;
 use super::{Draft, Event, MS, WINDOW, World};
-use crate::history::{Observation, ReaderObservation, ReaderView};
+use crate::history::{MessageObservation, Observation, ReaderObservation, ReaderView, SeenAt};
 
 /// The room whose reader has a new ticket for each session. Other viewers have one until it is revoked.
 pub(crate) const ONE_USE: i64 = 3;
@@ -21,7 +22,7 @@ impl World {
         let (mut begins, mut next, mut count) = (0, 0, 0);
         let mut asked: Option<Position> = None;
         let mut ticket = None;
-        let mut drafts: Vec<(u64, ReaderObservation)> = Vec::new();
+        let mut drafts: Vec<(u64, Observation)> = Vec::new();
         let events: Vec<&Event> = self.events.iter().filter(|event| event.is_of(room)).collect();
         while begins < end {
             count += 1;
@@ -47,9 +48,10 @@ impl World {
                 if one_use || ticket.is_none() {
                     let number = number * 1_000 + u64::from(count);
                     ticket = Some(number);
-                    drafts.push((begins, ReaderObservation::Ticket { ticket: number, room, one_use }));
+                    drafts.push((begins, ReaderObservation::Ticket { ticket: number, room, one_use }.into()));
                 }
-                drafts.extend(ticket.map(|ticket| (begins, ReaderObservation::Shows { ticket, node: node.clone() })));
+                let shows = |ticket| ReaderObservation::Shows { ticket, node: node.clone() };
+                drafts.extend(ticket.map(|ticket| (begins, shows(ticket).into())));
             }
             let recovered = skipped == 0;
             drafts.push((
@@ -64,8 +66,12 @@ impl World {
                     asked,
                     position,
                     recovered,
-                },
+                }
+                .into(),
             ));
+            let seen = SeenAt::Reader(session);
+            let pinned = pinned(&events, begins);
+            drafts.push((begins, Observation::Message(MessageObservation::Pinned { seen, pinned })));
             let mut at = begins;
             while let Some(event) = events.get(next) {
                 at = (at + 1).max(event.stored + self.rng.u64(1..10 * MS));
@@ -79,27 +85,28 @@ impl World {
                 let (id, position, kind) = (event.id, positions[&event.id], event.kind.to_owned());
                 let (text, target) = (event.shown(&events, at), event.target);
                 let members = event.members(view, text.is_some());
+                drafts.extend(event.attached(&events, seen, text.as_ref()).map(|attached| (at, attached)));
                 let received = ReaderObservation::Event { session, id, position, kind, text, target, members };
-                drafts.push((at, received));
+                drafts.push((at, received.into()));
                 if self.rng.u32(..10) == 0 {
-                    drafts.push((at, ReaderObservation::Keepalive { session, position }));
+                    drafts.push((at, ReaderObservation::Keepalive { session, position }.into()));
                 }
                 asked = Some(position);
             }
-            drafts.push((ends, ReaderObservation::Ended { session }));
+            drafts.push((ends, ReaderObservation::Ended { session }.into()));
             let is_spent = one_use || count % SESSIONS == 0;
             if let Some(spent) = ticket.filter(|_| is_spent) {
                 if !one_use {
-                    drafts.push((ends, ReaderObservation::Revoked { ticket: spent }));
+                    drafts.push((ends, ReaderObservation::Revoked { ticket: spent }.into()));
                 }
-                drafts.push((ends + 10 * MS, ReaderObservation::Shows { ticket: spent, node: node.clone() }));
-                drafts.push((ends + 20 * MS, ReaderObservation::Refused { ticket: spent, node }));
+                let shows = ReaderObservation::Shows { ticket: spent, node: node.clone() };
+                drafts.push((ends + 10 * MS, shows.into()));
+                drafts.push((ends + 20 * MS, ReaderObservation::Refused { ticket: spent, node }.into()));
                 ticket = None;
             }
             begins = ends + 100 * MS;
         }
-        let observed = |(at, what)| (at, Draft::Ready(Observation::Reader(what)));
-        self.drafts.extend(drafts.into_iter().map(observed));
+        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
     }
 }
 

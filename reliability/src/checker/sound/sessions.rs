@@ -4,15 +4,17 @@ use std::collections::HashMap;
 
 use chat::{EventId, Position};
 
+use super::queues::pinned;
 use super::{ANEW, AWAY, CHATTING, Draft, Event, MS, WINDOW, World};
-use crate::history::{Dialect, Observation};
+use crate::history::{Dialect, MessageObservation, Observation, SeenAt};
 
 impl World {
     /// A presenter's sessions. Some overlap, and some report a gap.
     pub(super) fn presenter(&mut self, room: i64, positions: &HashMap<EventId, Position>, end: u64) {
         let (mut begins, mut next, mut number) = (0, 0, 0);
         let mut drafts = Vec::new();
-        let events: Vec<&Event> = self.events.iter().filter(|event| event.is_of(room)).collect();
+        let events: Vec<&Event> =
+            self.events.iter().filter(|event| event.is_of(room) && event.is_for_presenters()).collect();
         let (mut asked, mut shown) = (None, Vec::<u64>::new());
         while begins < end {
             number += 1;
@@ -46,6 +48,9 @@ impl World {
                 begins,
                 Observation::Welcome { session, room, node, dialect, asked: asked_for, position, recovered, fresh },
             ));
+            let pinned = pinned(&events, begins);
+            let seen = SeenAt::Presenter(session);
+            drafts.push((begins, Observation::Message(MessageObservation::Pinned { seen, pinned })));
             let mut at = begins;
             let leaves = room == AWAY && number == 3;
             let overlaps = !leaves && self.rng.bool();
@@ -60,9 +65,19 @@ impl World {
                     next += 1;
                     continue;
                 }
-                drafts.push((at, event.frame(session, position, event.shown(&events, at))));
+                let text = event.shown(&events, at);
+                drafts.extend(event.attached(&events, seen, text.as_ref()).map(|attached| (at, attached)));
+                drafts.push((at, event.frame(session, position, text)));
                 if self.rng.u32(..10) == 0 {
                     drafts.push((at, Observation::Keepalive { session, position: Some(position) }));
+                    let acknowledges = MessageObservation::Acknowledges { session, position };
+                    drafts.push((at, Observation::Message(acknowledges)));
+                    if event.text.is_some() {
+                        let (id, presenter) = (event.id, "acknowledged".to_owned());
+                        let (archived, found) = (true, Some(true));
+                        let traced = MessageObservation::Traced { room, id, position, presenter, archived, found };
+                        drafts.push((at, Observation::Message(traced)));
+                    }
                 }
                 shown.push(at);
                 asked = Some(position);
@@ -72,7 +87,7 @@ impl World {
             self.served.push((room, begins, ends));
             begins = if overlaps { replaced + 1 } else { ends + 100 * MS };
             if leaves {
-                begins += 12_000 * MS;
+                begins += 16_000 * MS;
             }
         }
         self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
@@ -124,7 +139,8 @@ impl World {
                 next += 1;
                 let is_deleted = event.deletion(&events, at).is_some();
                 let is_gone = is_deleted || event.is_erased(at, &events);
-                let Some(text) = event.text.clone().filter(|_| !is_gone) else { continue };
+                let is_message = event.kind == "message.posted";
+                let Some(text) = event.text.clone().filter(|_| is_message && !is_gone) else { continue };
                 drafts.push((at, event.frame(session, positions[&event.id], Some(text))));
             }
             cursor = next.max(cursor);

@@ -8,7 +8,7 @@ fn erased(lines: &[Line], rng: &mut Rng, wanted: bool) -> (EventId, i64, usize) 
     let mut found = Vec::new();
     for (line, entry) in lines.iter().enumerate() {
         match &entry.what {
-            Observation::Invoked { post, user, .. } => drop(writers.insert(*post, (*user, None))),
+            Observation::Invoked { post, user, .. } => drop(writers.entry(*post).or_insert((*user, None))),
             Observation::Ok { post, id, .. } => {
                 let writer: &mut (i64, Option<EventId>) = writers.get_mut(post).unwrap();
                 writer.1 = writer.1.or(Some(*id));

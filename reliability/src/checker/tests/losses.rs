@@ -12,7 +12,9 @@ fn lose(lines: &mut Vec<Line>, rng: &mut Rng, room_is: impl Fn(&[Line], i64) -> 
         })
         .collect();
     let early = lines.len() / 4;
+    let waited: HashSet<EventId> = held(lines).collect();
     let ok = any(&lines[..early], rng, |what| match what {
+        Observation::Ok { id, .. } if waited.contains(id) => false,
         Observation::Ok { id, .. } => rooms.get(id).is_some_and(|room| *room != CHATTING && room_is(lines, *room)),
         _ => false,
     });

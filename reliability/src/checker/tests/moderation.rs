@@ -118,7 +118,7 @@ fn a_late_ban_is_noticed() {
     caught("banned_is_silent", |lines, rng| {
         // The first refusal for a ban older than a second becomes a success.
         let refused: Vec<usize> = (0..lines.len())
-            .filter(|line| matches!(&lines[*line].what, Observation::Failed { status: 403, .. }))
+            .filter(|line| matches!(&lines[*line].what, Observation::Failed { code, .. } if code == "msg_banned"))
             .filter(|line| {
                 let Observation::Failed { post: refused, .. } = lines[*line].what else { return false };
                 let Some(sent) = lines.iter().position(|line| {
@@ -137,7 +137,7 @@ fn a_late_ban_is_noticed() {
                             if *room == Some(place) && *user == who
                     )
                 });
-                let lifted = lines[sent..*line].iter().any(|line| {
+                let lifted = lines[asked.unwrap_or(sent)..*line].iter().any(|line| {
                     matches!(
                         &line.what,
                         Observation::Decides { room, decided: Decided::Unban { user }, .. }

@@ -76,10 +76,12 @@ fn a_session_that_receives_nothing_is_noticed() {
 #[test]
 fn a_gap_for_events_that_the_node_still_has_is_noticed() {
     caught("gaps_have_a_reason", |lines, rng| {
-        // A later session reports a gap, but the missing event was posted after its welcome.
-        let first_frame = |wanted: u32| {
-            lines.iter().position(|line| matches!(&line.what, Observation::Frame { session, .. } if *session == wanted))
+        // A later session reports a gap, but the missing message was posted after its welcome.
+        let is_of = |line: &Line, wanted: u32| match &line.what {
+            Observation::Frame { session, kind, .. } => *session == wanted && kind == "message.posted",
+            _ => false,
         };
+        let first_frame = |wanted: u32| lines.iter().position(|line| is_of(line, wanted));
         let erased = of_erased_users(lines);
         let is_young = |wanted: u32| {
             let welcome = lines
@@ -102,7 +104,8 @@ fn a_gap_for_events_that_the_node_still_has_is_noticed() {
             _ => false,
         });
         let Observation::Welcome { session, .. } = lines[welcome].what else { unreachable!("it was looked for") };
-        let Observation::Frame { position: lost, .. } = lines.remove(first_frame(session).unwrap()).what else {
+        let first = lines.iter().position(|line| is_of(line, session)).unwrap();
+        let Observation::Frame { position: lost, .. } = lines.remove(first).what else {
             unreachable!("it was looked for")
         };
         let Observation::Welcome { position, recovered, .. } = &mut lines[welcome].what else {
@@ -116,10 +119,14 @@ fn a_gap_for_events_that_the_node_still_has_is_noticed() {
 fn a_session_that_continues_beside_its_successor_is_noticed() {
     caught("newest_session_wins", |lines, rng| {
         // A session whose successor lives long enough to receive an event posted well after its welcome.
+        let waited: HashSet<EventId> = held(lines).collect();
         let gets = |wanted: u32, begins: u64| {
-            lines.iter().any(|line| {
-                let late = line.at > begins + 2_200_000;
-                late && matches!(&line.what, Observation::Frame { session, text: Some(_), .. } if *session == wanted)
+            lines.iter().any(|line| match &line.what {
+                Observation::Frame { session, id, kind, text: Some(_), .. } => {
+                    let is_posted = kind == "message.posted" && !waited.contains(id);
+                    is_posted && *session == wanted && line.at > begins + 2_200_000
+                }
+                _ => false,
             })
         };
         let begins = |wanted: u32| {

@@ -35,7 +35,7 @@ impl View<'_> {
 
     /// The accepted messages that an erasure may cover.
     pub(crate) fn perhaps_erased(&self) -> HashSet<EventId> {
-        let accepted = self.accepted_posts().filter(|(post, ..)| self.may_be_erased(post));
-        accepted.map(|(_, _, id, _)| id).collect()
+        let erased = self.posts.values().filter(|post| self.may_be_erased(post)).map(|post| &post.request);
+        erased.flat_map(|request| request.oks.iter().chain(&request.held)).map(|(_, id, _)| *id).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chat::EventId;
 
-use super::places::{MESSAGE, is_decision};
+use super::places::{HELD, MESSAGE, RELEASED, is_audited, is_decision, is_message};
 use super::{
     Answer, Broadcast, Copied, Decision, Erasure, Fault, Followed, Lost, Place, Post, Request, Ruling, Session, Source,
     Start, Stream, View,
@@ -141,7 +141,7 @@ impl<'a> View<'a> {
             }
             Observation::Frame { session, id, position, kind, text, target, reason } => {
                 let Some(session) = places.get(session) else { return };
-                let (id, position, text, is_message) = (*id, *position, text.as_deref(), kind == MESSAGE);
+                let (id, position, text, is_message) = (*id, *position, text.as_deref(), is_message(kind));
                 let target = *target;
                 let place = Place { text, is_message, kind, target, ..Place::shown(line, id, position, "") };
                 self.sessions[*session].frames.push(place);
@@ -250,11 +250,12 @@ impl<'a> View<'a> {
                 if NOT_SHOWN.contains(&kind.as_str()) {
                     return;
                 }
-                let (id, position, user, is_message) = (*id, *position, *user, kind == MESSAGE);
+                let (id, position, user, is_message) = (*id, *position, *user, is_message(kind));
                 self.copies.insert(position, Copied { line, id, stored: *stored });
-                if is_decision(kind) {
+                let audited = if kind == MESSAGE && reason.is_some() { RELEASED } else { kind.as_str() };
+                if is_audited(audited) {
                     let (source, position, reason) = (Source::Log, Some(position), reason.as_deref());
-                    let (room, target, purge_seconds) = (*room, *target, *purge_seconds);
+                    let (room, target, purge_seconds, kind) = (*room, *target, *purge_seconds, audited);
                     self.rulings.push(Ruling {
                         source,
                         line,
@@ -268,9 +269,15 @@ impl<'a> View<'a> {
                         purge_seconds,
                     });
                 }
-                let text = text.as_deref();
-                let sent = Some(*sent);
-                let place = Place { text, user, is_message, kind, sent, ..Place::shown(line, id, position, "") };
+                let mut text = text.as_deref();
+                if kind == HELD {
+                    self.hold(line, (id, position), (*room, *target), user, text);
+                    // It shows no message.
+                    text = None;
+                }
+                let (sent, target) = (Some(*sent), *target);
+                let place =
+                    Place { text, user, is_message, kind, target, sent, ..Place::shown(line, id, position, "") };
                 match room {
                     Some(room) => {
                         let first = self.logged.entry(id).or_insert((*room, place));

@@ -8,7 +8,21 @@ use jiff::Timestamp;
 use crate::history::Dialect;
 
 /// The type of a message.
-pub(super) const MESSAGE: &str = "message.posted";
+pub(crate) const MESSAGE: &str = "message.posted";
+
+/// The type of a notice, which is a message of a moderator.
+pub(crate) const NOTICE: &str = "notice.posted";
+
+/// The type of a hold.
+pub(super) const HELD: &str = "message.held";
+
+/// The type of a release: in the log it is a message with a reason.
+pub(super) const RELEASED: &str = "message.released";
+
+/// Whether it is the type of a message or of a notice.
+pub(super) fn is_message(kind: &str) -> bool {
+    [MESSAGE, NOTICE].contains(&kind)
+}
 
 /// A sighting of an event.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +36,7 @@ pub(crate) struct Place<'a> {
     pub(crate) is_message: bool,
     /// The type of the event.
     pub(crate) kind: &'a str,
-    /// On a socket: the message that a deletion or a restoration is about.
+    /// On a socket and in the log: the message that a decision or a report is about.
     pub(crate) target: Option<EventId>,
     /// In the archive: the decision that deleted it.
     pub(crate) deleted: Option<EventId>,
@@ -103,20 +117,28 @@ pub(crate) struct Ruling<'a> {
     pub(crate) purge_seconds: Option<u32>,
 }
 
-/// The types of decision events.
-const DECISIONS: [&str; 8] = [
+/// The types of decision events that only their own request can have caused.
+const DECISIONS: [&str; 9] = [
     "message.deleted",
     "message.restored",
     "moderator.added",
     "moderator.removed",
+    "report.closed",
     "room.cleared",
     "room.updated",
     "user.banned",
     "user.unbanned",
 ];
 
-pub(super) fn is_decision(kind: &str) -> bool {
+pub(crate) fn is_decision(kind: &str) -> bool {
     DECISIONS.contains(&kind)
+}
+
+/// The further types of events that the audit has. An earlier request may have caused them, or a filter.
+const AUDITED: [&str; 6] = [HELD, RELEASED, "message.denied", "message.reported", "message.pinned", "message.unpinned"];
+
+pub(super) fn is_audited(kind: &str) -> bool {
+    is_decision(kind) || AUDITED.contains(&kind)
 }
 
 /// A stream, as the log's servers describe it.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Place, Session, View};
-use crate::checker::view::places::MESSAGE;
+use crate::checker::view::places::is_message;
 use crate::history::{Dialect, Observation, ReaderObservation, ReaderView};
 
 /// A session of a reader.
@@ -80,7 +80,7 @@ impl<'a> View<'a> {
             ReaderObservation::Event { session, id, position, kind, text, target, members } => {
                 let Some(reader) = places.get(session).map(|place| &mut self.readers[*place]) else { return };
                 let (id, position, text, target) = (*id, *position, text.as_deref(), *target);
-                let is_message = kind == MESSAGE;
+                let is_message = is_message(kind);
                 let place = Place { text, is_message, kind, target, ..Place::shown(line, id, position, "") };
                 reader.session.frames.push(place);
                 reader.members.push(members);

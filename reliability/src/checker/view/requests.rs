@@ -11,6 +11,8 @@ use crate::history::{Decided, Surface};
 pub(crate) enum Outcome {
     /// Accepted. The line of the first accepting answer.
     Ok(usize),
+    /// Accepted to wait for a moderator. The line of the first answer.
+    Held(usize),
     /// No attempt can have stored it. The line of the last refusal.
     Failed(usize),
     /// It may be stored.
@@ -22,6 +24,7 @@ impl Outcome {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Outcome::Ok(_) => "accepted",
+            Outcome::Held(_) => "held",
             Outcome::Failed(_) => "refused",
             Outcome::Unknown => "unknown",
         }
@@ -65,12 +68,14 @@ pub(crate) struct Request<'a> {
     pub(crate) attempts: BTreeMap<u32, Attempt<'a>>,
     /// Every accepting answer.
     pub(crate) oks: Vec<(usize, EventId, Position)>,
+    /// Every answer that the message waits for a moderator, with the position of the hold.
+    pub(crate) held: Vec<(usize, EventId, Position)>,
     refusals: Vec<usize>,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(invoked: usize, room: Option<i64>) -> Request<'a> {
-        Request { invoked, room, attempts: BTreeMap::new(), oks: Vec::new(), refusals: Vec::new() }
+        Request { invoked, room, attempts: BTreeMap::new(), oks: Vec::new(), held: Vec::new(), refusals: Vec::new() }
     }
 
     pub(super) fn send(&mut self, attempt: u32, sent: usize, node: &'a str, surface: Surface) {
@@ -84,6 +89,11 @@ impl<'a> Request<'a> {
         if let Some(attempt) = self.attempts.get_mut(&attempt) {
             attempt.answered = Some((line, answer));
         }
+    }
+
+    /// Sets those accepting answers aside that are about a hold.
+    pub(super) fn set_aside(&mut self, is_held: impl Fn(usize, EventId, Position) -> bool) {
+        self.held.extend(self.oks.extract_if(.., |(line, id, position)| is_held(*line, *id, *position)));
     }
 
     /// Removes the answers that accepted one of these events: their outcome is unknown now. Returns them.
@@ -101,11 +111,12 @@ impl<'a> Request<'a> {
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
-        match (self.oks.first(), self.refusals.last()) {
-            (Some((line, ..)), _) => Outcome::Ok(*line),
+        match (self.oks.first(), self.held.first(), self.refusals.last()) {
+            (Some((line, ..)), ..) => Outcome::Ok(*line),
+            (None, Some((line, ..)), _) => Outcome::Held(*line),
             // A single attempt of unknown outcome may have stored it.
-            (None, Some(line)) if self.refusals.len() == self.attempts.len() => Outcome::Failed(*line),
-            (None, _) => Outcome::Unknown,
+            (None, None, Some(line)) if self.refusals.len() == self.attempts.len() => Outcome::Failed(*line),
+            (None, None, _) => Outcome::Unknown,
         }
     }
 
@@ -131,6 +142,12 @@ pub(crate) struct Post<'a> {
     pub(crate) room: i64,
     pub(crate) user: i64,
     pub(crate) text: &'a str,
+}
+
+impl Post<'_> {
+    pub(crate) fn is_notice(&self) -> bool {
+        self.request.attempts.values().any(|attempt| attempt.surface == Surface::Notice)
+    }
 }
 
 /// A moderation decision.

@@ -1,0 +1,120 @@
+//! What is observed of single messages beside their places: that they wait for a moderator, their attributes, reports of
+//! them, the pinned one of a room, and their traces.
+
+use chat::{EventId, Position};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One observation of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "snake_case")]
+pub enum MessageObservation {
+    /// An answer says that the message waits for a moderator. It follows that answer.
+    Waits {
+        /// The post.
+        post: u64,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The end of a hold in the log. The hold follows.
+    HoldEnds {
+        /// The event of the hold.
+        hold: EventId,
+        /// When it ends, by the clock of the log's servers.
+        until: Timestamp,
+    },
+    /// A post has attributes, or it answers a message.
+    Attaches {
+        /// The post.
+        post: u64,
+        /// `replyTo` and `attributes` as one JSON object.
+        extras: String,
+    },
+    /// They were seen with a message.
+    Attached {
+        /// Where.
+        seen: SeenAt,
+        /// The message.
+        id: EventId,
+        /// As in `attaches`.
+        extras: String,
+    },
+    /// The replay of a room shows the message as a notice.
+    Notice {
+        /// The message.
+        id: EventId,
+    },
+    /// The pinned message, according to the welcome of a session. It follows the welcome.
+    Pinned {
+        /// The session.
+        seen: SeenAt,
+        /// The message.
+        pinned: Option<EventId>,
+    },
+    /// The pinned message, according to an ingest node at the end of the run.
+    PinRead {
+        /// The room.
+        room: i64,
+        /// The ingest node.
+        node: String,
+        /// The message.
+        pinned: Option<EventId>,
+    },
+    /// A presenter of `chat.v1` acknowledges everything up to a position.
+    Acknowledges {
+        /// The session.
+        session: u32,
+        /// The position.
+        position: Position,
+    },
+    /// An archiver traced the message.
+    Traced {
+        /// The room.
+        room: i64,
+        /// The message.
+        id: EventId,
+        /// Its position, according to the trace.
+        position: Position,
+        /// Its way to the presenter, such as `acknowledged`.
+        presenter: String,
+        /// Whether it is archived, according to the trace.
+        archived: bool,
+        /// Whether MongoDB had it after the answer. None: MongoDB could not be asked.
+        found: Option<bool>,
+    },
+    /// A message with its reports, in the queue that an archiver listed for moderators at the end of the run.
+    Queued {
+        /// The room.
+        room: i64,
+        /// The message.
+        id: EventId,
+        /// The number of users who reported it.
+        count: usize,
+        /// The reports.
+        reports: Vec<EventId>,
+        /// The decision that closed them. None: they are open.
+        closed: Option<EventId>,
+    },
+}
+
+/// Where something was seen beside a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "in", content = "session", rename_all = "snake_case")]
+pub enum SeenAt {
+    /// In a presenter's session.
+    Presenter(u32),
+    /// In a reader's session.
+    Reader(u32),
+    /// In the log, at the end of the run.
+    Log,
+    /// In the replay of a room.
+    Replay,
+}
+
+/// `replyTo` and `attributes` of a message as one JSON object. None: it has neither.
+pub(crate) fn extras(reply_to: Option<EventId>, attributes: Option<&serde_json::Value>) -> Option<String> {
+    if reply_to.is_none() && attributes.is_none() {
+        return None;
+    }
+    Some(serde_json::json!({ "replyTo": reply_to, "attributes": attributes }).to_string())
+}
