@@ -4,6 +4,7 @@
 use chat::EventId;
 
 use super::Findings;
+use super::moderation::lags;
 use super::view::{Answer, Decision, Hold, Place, Source, View};
 use crate::history::{Decided, Dialect, ReaderView};
 
@@ -122,8 +123,13 @@ fn shown(view: &View, message: EventId) -> Vec<(usize, &'static str)> {
     for reader in &view.readers {
         shown.extend(of_session(&reader.session.frames, "given to a reader"));
     }
+    // An archiver that catches up takes a message out of the archive that it has just stored: it was denied before its
+    // release. A replay that is followed may show it meanwhile.
+    let held = view.messages.holds.get(&message).and_then(|hold| view.copies.get(&hold.position));
+    let since = held.map_or(0, |held| view.since_the_beginning(held.stored));
     for followed in view.followed.values() {
-        shown.extend(of_session(&followed.shown, "in a followed replay"));
+        let its = of_session(&followed.shown, "in a followed replay");
+        shown.extend(its.into_iter().filter(|(line, _)| !lags(view, since, view.at(*line))));
     }
     for room in view.rooms.values() {
         shown.extend(of_session(&room.archive, "in the archive"));

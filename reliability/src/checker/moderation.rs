@@ -24,7 +24,7 @@ const READ_AGAIN_US: u64 = 180_000_000;
 const CLEARED_WITHIN_US: u64 = 5_000_000;
 
 /// Whether the archive may not have reached the decision yet.
-fn lags(view: &View, decided: u64, at: u64) -> bool {
+pub(super) fn lags(view: &View, decided: u64, at: u64) -> bool {
     view.disturbed(&["nats", "mongod", "archiver"], decided, at, HANDED_OUT_AGAIN_US)
         || view.faulty(decided, at, READ_AGAIN_US, |fault| fault.kind.starts_with("archiver ended by itself"))
 }

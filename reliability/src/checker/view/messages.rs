@@ -182,9 +182,9 @@ impl<'a> View<'a> {
                 "user.banned" => event.user == hold.user && purges.contains(&event.id),
                 _ => false,
             });
-            is_ended
-                || self.logged.contains_key(&message)
-                || self.erasures.values().any(|erasure| Some(erasure.user) == hold.user)
+            // A node may know a decision that a disk lost.
+            let may_be_decided = self.logged.contains_key(&message) || !self.lost.is_empty();
+            is_ended || may_be_decided || self.erasures.values().any(|erasure| Some(erasure.user) == hold.user)
         };
         let of_room = self.messages.holds.iter().filter(|(_, hold)| hold.room == number);
         of_room.filter(|(message, hold)| ends(hold, **message)).map(|(_, hold)| hold.id).collect()
