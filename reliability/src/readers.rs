@@ -12,7 +12,7 @@ use std::time::Duration;
 use chat::Position;
 use fastrand::Rng;
 use parking_lot::Mutex;
-use reqwest::Client;
+use reqwest::{Client, StatusCode};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -215,7 +215,14 @@ impl Readers {
                         let _ = self.open(reader, node, spent.as_ref()).await;
                     }
                 }
-                Err(_) => tokio::time::sleep(Duration::from_millis(rng.u64(50..400))).await,
+                Err(error) => {
+                    // A restored log may lack the ticket: its owner makes another.
+                    let status = error.downcast_ref::<reqwest::Error>().and_then(reqwest::Error::status);
+                    if status == Some(StatusCode::UNAUTHORIZED) {
+                        long_lived = None;
+                    }
+                    tokio::time::sleep(Duration::from_millis(rng.u64(50..400))).await;
+                }
             }
             if rng.u32(..3) == 0 {
                 tokio::time::sleep(Duration::from_millis(rng.u64(AWAY_MS))).await;
