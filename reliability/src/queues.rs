@@ -1,6 +1,6 @@
-//! The queues of moderators: messages that wait, and reports. Two moderators decide about waiting messages, sometimes at
-//! the same moment and differently; some messages wait until their time is over. Users report messages, some of them
-//! twice.
+//! The queues of moderators: messages that wait, and reports. Two moderators decide about waiting messages, sometimes
+//! at the same moment and differently; some messages wait until their time is over. Users report messages, some of
+//! them twice.
 
 use std::time::Duration;
 

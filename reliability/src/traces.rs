@@ -1,5 +1,5 @@
-//! Traces: a moderator asks archivers again and again where a recent message is. MongoDB is asked after each answer that
-//! says "archived".
+//! Traces: a moderator asks archivers again and again where a recent message is. MongoDB is asked after each answer
+//! that says "archived".
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What is observed of single messages beside their places: that they wait for a moderator, their attributes, reports of
-//! them, the pinned one of a room, and their traces.
+//! What is observed of single messages beside their places: that they wait for a moderator, their attributes, reports
+//! of them, the pinned one of a room, and their traces.
 
 use chat::{EventId, Position};
 use jiff::Timestamp;

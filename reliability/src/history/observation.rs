@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Beginning, Decided, Dialect, LostEvent, MessageObservation, Phase, ReaderObservation, Reading, ReviewVerdict,
-    Surface,
 };
 
 /// One observation.
@@ -40,7 +39,7 @@ pub enum Observation {
         /// The author.
         user: i64,
         /// The HTTP surface.
-        surface: Surface,
+        surface: super::Surface,
         /// The idempotency key, if any.
         key: Option<String>,
         /// The text, unique within the run.

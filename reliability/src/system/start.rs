@@ -146,7 +146,8 @@ impl System {
                         system.archivers.push(format!("http://{}", local(own)));
                     }
                 }
-                // Several nodes of a role run here, and holds end within a run. An older binary does not know the settings, and does not need them.
+                // Several nodes of a role run here, and holds end within a run. An older binary does not know the
+                // settings, and does not need them.
                 if plan.old_binary.is_none() || node != 1 {
                     environment.push(match kind {
                         Kind::Ingest => ("CHATTING_INGEST__ADMIN__LISTEN", String::new()),
