@@ -42,7 +42,7 @@ export async function get(role, path, options = {}) {
 
 /**
  * Decides: a request that changes something. It is tried again while its outcome is unknown, and takes effect once.
- * @param {'PUT' | 'PATCH' | 'DELETE'} method @param {string} path @param {Options} [options] @returns {Promise<any>}
+ * @param {'POST' | 'PUT' | 'PATCH' | 'DELETE'} method @param {string} path @param {Options} [options] @returns {Promise<any>}
  */
 export async function decide(method, path, options = {}) {
   const key = randomKey();

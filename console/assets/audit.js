@@ -12,6 +12,13 @@ import { address } from './routes.js';
 const TYPES = [
   'message.deleted',
   'message.restored',
+  'message.held',
+  'message.released',
+  'message.denied',
+  'message.pinned',
+  'message.unpinned',
+  'notice.posted',
+  'report.closed',
   'room.cleared',
   'room.updated',
   'user.banned',

@@ -12,7 +12,10 @@ import { nameOf } from './message-row.js';
  */
 export function decisionText(decision) {
   const { type, by, reason, user, until, message, presenterIdx } = decision;
-  const who = by ? userText(nameOf(by), 'strong') : t('decision.someone');
+  // Nobody decides to hold a message. The row names its author.
+  const actor = type === 'message.held' || type === 'notice.posted' ? (by ?? user ?? message?.user) : by;
+  const named = typeof actor === 'object' ? actor : { idx: actor };
+  const who = actor ? userText(nameOf(named), 'strong') : t('decision.someone');
   const place = presenterIdx === undefined ? ` ${t('decision.everywhere')}` : '';
   return h(
     'span',
@@ -20,7 +23,7 @@ export function decisionText(decision) {
     who,
     ' ',
     t(hasText(`decision.${type}`) ? `decision.${type}` : 'decision.other'),
-    user && [' ', userText(nameOf(typeof user === 'object' ? user : { idx: user }), 'strong')],
+    user && user !== actor && [' ', userText(nameOf(typeof user === 'object' ? user : { idx: user }), 'strong')],
     place,
     type === 'user.banned' && ` ${until ? t('decision.until', { at: dateTime(until) }) : t('decision.forever')}`,
     type === 'room.updated' && [' ', h('code', {}, changes(decision))],

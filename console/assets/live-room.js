@@ -2,10 +2,16 @@
 /** What a moderator sees of a room while it runs: its messages and decisions, in order, with deletions applied. */
 
 /** @typedef {import('./message-row.js').Message} Message */
-/** @typedef {{ kind: 'message', message: Message, isPending?: boolean, note?: string }} MessageItem */
+/**
+ * @typedef {{ kind: 'message', message: Message, isPending?: boolean, note?: string, reports?: number }} MessageItem
+ */
+/** @typedef {'waiting' | 'released' | 'denied' | 'ended'} HoldState */
+/**
+ * @typedef {{ kind: 'held', message: Message, until: string, state: HoldState, by?: any, reason?: string }} HeldItem
+ */
 /** @typedef {{ kind: 'decision', event: any }} DecisionItem */
 /** @typedef {{ kind: 'gap' }} GapItem */
-/** @typedef {MessageItem | DecisionItem | GapItem} Item */
+/** @typedef {MessageItem | HeldItem | DecisionItem | GapItem} Item */
 
 /** The rate is that of the last ten seconds. */
 const RATE_SECONDS = 10;
@@ -18,29 +24,132 @@ export class LiveRoom {
   #messages = new Map();
   /** When messages arrived, of the last ten seconds. @type {number[]} */
   #arrivals = [];
+  /** Messages that wait for a moderator. @type {Map<string, HeldItem>} */
+  #held = new Map();
+  /** Ids whose hold has ended. */
+  #decided = new Set();
+  /** Messages with open reports, and the number of each author. @type {Map<string, string>} */
+  #reported = new Map();
+  /** The id of the pinned message. @type {string | null} */
+  pinned = null;
+
+  get held() {
+    return [...this.#held.values()];
+  }
+
+  get reported() {
+    return this.#reported.size;
+  }
+
+  /** @param {string} id */
+  message(id) {
+    return this.#messages.get(id)?.message;
+  }
 
   /**
    * Applies an event. Returns the item to append, if any, and the items that it changed.
-   * @param {any} event @returns {{ item: Item | null, changed: MessageItem[] }}
+   * @param {any} event @returns {{ item: Item | null, changed: Item[] }}
    */
   apply(event) {
-    if (event.type === 'message.posted') return { item: this.#posted(event), changed: [] };
-    if (event.type === 'message.deleted') return { item: null, changed: this.#deleted(event) };
-    if (event.type === 'message.restored') return { item: null, changed: this.#restored(event) };
+    const { type, target } = event;
+    if (type === 'message.posted' || type === 'notice.posted') {
+      return { item: this.#posted(event), changed: this.#endHold(event.id, 'released') };
+    }
+    if (type === 'message.held') return { item: this.#hold(event), changed: [] };
+    if (type === 'message.denied') {
+      const changed = this.#endHold(target, 'denied', event);
+      return { item: changed.length > 0 ? null : { kind: 'decision', event }, changed };
+    }
+    if (type === 'message.deleted') return { item: null, changed: this.#deleted(event) };
+    if (type === 'message.restored') return { item: null, changed: this.#restored(event) };
+    if (type === 'message.reported') return { item: null, changed: this.#report(target) };
+    if (type === 'report.closed') return { item: { kind: 'decision', event }, changed: this.#closeReports(target) };
+    if (type === 'message.pinned') this.pinned = target;
+    if (type === 'message.unpinned') this.pinned = null;
+    return this.#decision(event);
+  }
+
+  /** Adds holds that the server listed. @param {any[]} holds */
+  addHolds(holds) {
+    for (const hold of holds) {
+      const isKnown = this.#held.has(hold.id) || this.#decided.has(hold.id) || this.#messages.has(hold.id);
+      if (!isKnown) this.#hold({ ...hold, target: hold.id });
+    }
+  }
+
+  /** Adds reported messages that the server listed. @param {any[]} reports */
+  addReports(reports) {
+    for (const { message } of reports) this.#reported.set(message.id, String(message.user.idx));
+  }
+
+  /** Ends the holds whose time is over. @returns {Item[]} */
+  expire(now = Date.now()) {
+    const over = this.held.filter(({ until }) => Date.parse(until) <= now);
+    return over.flatMap(({ message }) => this.#endHold(message.id, 'ended'));
+  }
+
+  /** @param {any} event @returns {{ item: Item, changed: Item[] }} */
+  #decision(event) {
     const isCleared = event.type === 'room.cleared';
     const isErased = event.type === 'user.erased';
     const erased = String(event.user?.idx ?? event.user);
     const purgedSince = Date.parse(event.at) - (event.purgeSeconds ?? NaN) * 1_000;
-    const changed = [...this.#messages.values()].filter(({ message }) => {
+    const isHidden = (/** @type {MessageItem | HeldItem} */ { message }) => {
       if (message.deleted) return false;
       const isTheirs = String(message.user.idx) === erased;
       return isCleared || (isTheirs && (isErased || Date.parse(message.sentAt) >= purgedSince));
-    });
+    };
+    const changed = [...this.#messages.values()].filter(isHidden);
     for (const item of changed) {
       hide(item, event);
       if (isErased) item.message.user = { ...item.message.user, nickname: '' };
     }
-    return { item: { kind: 'decision', event }, changed };
+    const ended = this.held.filter(isHidden).flatMap(({ message }) => this.#endHold(message.id, 'ended'));
+    if (isCleared) this.pinned = null;
+    const closed = [...this.#reported].filter(([, author]) => {
+      return isCleared || ((isErased || isBannedHere(event)) && author === erased);
+    });
+    const reported = closed.flatMap(([id]) => this.#closeReports(id));
+    return { item: { kind: 'decision', event }, changed: [...changed, ...ended, ...reported] };
+  }
+
+  /** @param {any} event @returns {HeldItem} */
+  #hold({ target, user, text, at, until, flags, replyTo, attributes }) {
+    const message = { id: target, user, text, sentAt: at, flags, replyTo, attributes };
+    /** @type {HeldItem} */
+    const item = { kind: 'held', message, until, state: 'waiting' };
+    this.#held.set(target, item);
+    return item;
+  }
+
+  /** @param {string} id @param {HoldState} state @param {{ by?: any, reason?: string }} [decision] */
+  #endHold(id, state, { by, reason } = {}) {
+    const item = this.#held.get(id);
+    if (!item) return [];
+    this.#held.delete(id);
+    this.#decided.add(id);
+    Object.assign(item, { state, by, reason });
+    // Only a release shows the text again, in its own place.
+    item.message = { ...item.message, text: undefined };
+    return [item];
+  }
+
+  /** @param {string} id */
+  #report(id) {
+    const item = this.#messages.get(id);
+    this.#reported.set(id, String(item?.message.user.idx));
+    if (!item) return [];
+    item.reports = (item.reports ?? 0) + 1;
+    return [item];
+  }
+
+  /** @param {string} id */
+  #closeReports(id) {
+    this.#reported.delete(id);
+    const item = this.#messages.get(id);
+    if (!item?.reports) return [];
+    item.reports = 0;
+    return [item];
   }
 
   /** @param {Item[]} items that are shown no more */
@@ -55,20 +164,37 @@ export class LiveRoom {
   }
 
   /** @param {any} event @returns {MessageItem} */
-  #posted({ id, user, text, at, flags, deleted }) {
+  #posted({ type, id, position, user, text, at, flags, replyTo, attributes, deleted }) {
     if (Date.now() - Date.parse(at) < OLD_MS) this.#arrivals.push(Date.now());
     /** @type {MessageItem} */
-    const item = { kind: 'message', message: { id, user, text, sentAt: at, flags, deleted: deleted ? {} : null } };
+    const item = {
+      kind: 'message',
+      message: {
+        id,
+        position,
+        user,
+        text,
+        sentAt: at,
+        flags,
+        replyTo,
+        attributes,
+        notice: type === 'notice.posted',
+        deleted: deleted ? {} : null,
+      },
+    };
     this.#messages.set(id, item);
     return item;
   }
 
   /** @param {any} event */
   #deleted(event) {
+    if (this.pinned === event.target) this.pinned = null;
+    const ended = this.#endHold(event.target, 'ended');
+    this.#closeReports(event.target);
     const item = this.#messages.get(event.target);
-    if (!item) return [];
+    if (!item) return ended;
     hide(item, event);
-    return [item];
+    return [item, ...ended];
   }
 
   /** @param {any} event */
@@ -78,8 +204,8 @@ export class LiveRoom {
     item.isPending = false;
     item.note = undefined;
     if (!message) return [item];
-    const { text, flags } = message;
-    item.message = { ...item.message, text, flags, deleted: null };
+    const { text, flags, replyTo, attributes } = message;
+    item.message = { ...item.message, text, flags, replyTo, attributes, deleted: null };
     return [item];
   }
 }
@@ -88,5 +214,11 @@ export class LiveRoom {
 function hide(item, { by, reason }) {
   item.isPending = false;
   item.note = undefined;
-  item.message = { ...item.message, text: undefined, flags: [], deleted: { by, reason } };
+  const deleted = { by, reason };
+  item.message = { ...item.message, text: undefined, flags: [], replyTo: undefined, attributes: undefined, deleted };
+}
+
+/** A ban from this room closes the reports of its user's messages. @param {any} event */
+function isBannedHere({ type, presenterIdx }) {
+  return type === 'user.banned' && presenterIdx !== undefined;
 }

@@ -3,14 +3,17 @@
 
 import { bases } from './api.js';
 import { decisionText } from './decision-text.js';
-import { button, fill, h } from './dom.js';
+import { button, fill, h, userText } from './dom.js';
 import { number, time } from './format.js';
 import { t } from './i18n.js';
+import { HoldQueue } from './hold-queue.js';
 import { LiveRoom } from './live-room.js';
+import { messageCard } from './message-card.js';
 import { MessageList } from './message-list.js';
-import { messageRow, rowAction } from './message-row.js';
-import { deleteMessage, mayModerate, restoreMessage } from './moderation.js';
-import { explain, isAbort } from './outcome.js';
+import { messageRow, nameOf, rowAction } from './message-row.js';
+import { deleteMessage, holds, mayModerate, pin, postNotice, reports, restoreMessage } from './moderation.js';
+import { explain, isAbort, Outcome } from './outcome.js';
+import { PinBar } from './pin-bar.js';
 // @ts-expect-error It is delivery's, and served beside this file.
 import { readRoom } from './reader.js';
 import { session } from './session.js';
@@ -22,6 +25,18 @@ const MAX_ITEMS = 20_000;
 
 /** Events that arrive within this time are shown together: a dozen layouts a second, however busy the room is. */
 const BATCH_MS = 80;
+
+/** Events that may change a queue. A message changes one if it releases a hold. */
+const QUEUE_EVENTS = new Set([
+  'message.held',
+  'message.denied',
+  'message.reported',
+  'message.deleted',
+  'report.closed',
+  'room.cleared',
+  'user.banned',
+  'user.erased',
+]);
 
 /** @typedef {import('./live-room.js').Item} Item */
 /** @typedef {import('./live-room.js').MessageItem} MessageItem */
@@ -42,6 +57,12 @@ class LiveView {
   #rate = h('span', { class: 'figure' });
   #unseen = h('button', { type: 'button', class: 'unseen', hidden: true, on: { click: () => this.#list.toEnd() } });
   #panel = h('aside', { class: 'panel' });
+  /** What only moderators have: the queues' counts, and the form for notices. */
+  #heldButton = button('', () => this.#showPanel(this.#queue.element), { hidden: true, class: 'held-count' });
+  #reportsLink;
+  #noticeForm = this.#buildNoticeForm();
+  #queue;
+  #pin;
   #list;
   #settings;
   /** Items that are not shown yet. @type {Item[]} */
@@ -60,6 +81,9 @@ class LiveView {
       onKey: (item, key) => this.#key(item, key),
     });
     this.#settings = new SettingsPanel(room, signal);
+    this.#queue = new HoldQueue(room, () => this.#closePanel());
+    this.#pin = new PinBar(room, signal);
+    this.#reportsLink = h('a', { hidden: true, class: 'button', href: `#/rooms/${room}/reports` });
     const openRoom = button(t('live.room'), () => this.#showPanel(this.#settings.element), { class: 'only-narrow' });
     fill(
       root,
@@ -70,9 +94,19 @@ class LiveView {
         h(
           'div',
           { class: 'stream' },
-          h('div', { class: 'bar' }, this.#status, this.#rate, h('span', { class: 'space' }), openRoom),
-          this.#list.element,
-          this.#unseen,
+          h(
+            'div',
+            { class: 'bar' },
+            this.#status,
+            this.#rate,
+            h('span', { class: 'space' }),
+            this.#heldButton,
+            this.#reportsLink,
+            openRoom,
+          ),
+          this.#pin.element,
+          h('div', { class: 'stream' }, this.#list.element, this.#unseen),
+          this.#noticeForm,
         ),
         this.#panel,
       ),
@@ -80,7 +114,7 @@ class LiveView {
     fill(this.#panel, this.#settings.element);
     this.#read();
     this.#learnRights();
-    const timer = setInterval(() => this.#tellRate(), 1_000);
+    const timer = setInterval(() => this.#tick(), 1_000);
     this.#tellRate();
     signal.addEventListener('abort', () => (clearInterval(timer), this.#list.close()));
   }
@@ -105,6 +139,9 @@ class LiveView {
     try {
       this.#mayModerate = await mayModerate(this.#room, { signal: this.#signal });
       this.#list.updateAll();
+      this.#pin.allow(this.#mayModerate);
+      this.#noticeForm.hidden = !this.#mayModerate;
+      if (this.#mayModerate) await this.#loadQueues();
       // A card that was opened before shows what the user may do.
       if (this.#user) this.#openUser(this.#user);
     } catch (error) {
@@ -112,11 +149,54 @@ class LiveView {
     }
   }
 
+  /** What began to wait before the events of the stream. */
+  async #loadQueues() {
+    const signal = this.#signal;
+    const [{ holds: waiting }, { reports: open }] = await Promise.all([
+      holds(this.#room, { query: { first: 1_000 }, signal }),
+      reports(this.#room, { query: { state: 'open', first: 100 }, signal }),
+    ]);
+    this.#live.addHolds(waiting);
+    this.#live.addReports(open);
+    this.#tellQueues();
+  }
+
+  #tellQueues() {
+    const { held, reported } = this.#live;
+    this.#queue.show(held);
+    this.#heldButton.textContent = t('holds.count', { count: number(held.length) });
+    this.#heldButton.classList.toggle('is-waiting', held.length > 0);
+    this.#reportsLink.textContent = t('reports.count', { count: number(reported) });
+    this.#heldButton.hidden = this.#reportsLink.hidden = !this.#mayModerate;
+  }
+
+  #tick() {
+    this.#tellRate();
+    const expired = this.#live.expire();
+    for (const item of expired) this.#list.update(item);
+    if (expired.length > 0) this.#tellQueues();
+  }
+
+  #buildNoticeForm() {
+    const outcome = new Outcome();
+    const text = h('input', { name: 'notice', maxlength: 500, required: true, autocomplete: 'off' });
+    text.setAttribute('aria-label', t('notice.text'));
+    text.placeholder = t('notice.text');
+    const submit = h('button', { type: 'submit' }, t('notice.post'));
+    const post = async (/** @type {Event} */ event) => {
+      event.preventDefault();
+      if (await outcome.run(submit, '', () => postNotice(this.#room, text.value))) text.value = '';
+    };
+    return h('form', { class: 'notice-form', hidden: true, on: { submit: post } }, text, submit, outcome.element);
+  }
+
   /** @param {any} event */
   #take(event) {
     const { item, changed } = this.#live.apply(event);
     for (const one of changed) this.#list.update(one);
     if (item) this.#arrive(item);
+    this.#pin.show(this.#live.pinned, this.#live.message(this.#live.pinned ?? ''));
+    if (QUEUE_EVENTS.has(event.type) || changed.some(({ kind }) => kind === 'held')) this.#tellQueues();
     if (event.type === 'room.updated') this.#settings.changed();
   }
 
@@ -130,7 +210,11 @@ class LiveView {
   }
 
   /** @param {any} status */
-  #tellStatus({ state, reason, retryInMs }) {
+  #tellStatus({ state, reason, retryInMs, pinned }) {
+    if (state === 'live') {
+      this.#live.pinned = pinned ?? null;
+      this.#pin.show(this.#live.pinned, this.#live.message(pinned ?? ''));
+    }
     const seconds = Math.ceil((retryInMs ?? 0) / 1_000);
     this.#status.dataset.state = state;
     this.#status.textContent = t(`live.${state}`, { reason, seconds });
@@ -154,11 +238,32 @@ class LiveView {
     if (item.kind === 'decision') {
       return h('div', { class: 'event' }, h('time', {}, time(item.event.at)), decisionText(item.event));
     }
-    const { message, isPending, note } = item;
+    if (item.kind === 'held') return this.#heldRow(item);
+    const { message, isPending, note, reports = 0 } = item;
     const actions = this.#mayModerate && !isPending ? [this.#decisionButton(item)] : [];
-    if (this.#mayModerate) actions.push(rowAction(t('user.act'), () => this.#openUser(message.user)));
-    const row = messageRow(message, { onUser: (user) => this.#openUser(user), actions, note });
+    if (this.#mayModerate) {
+      if (!message.deleted) actions.push(rowAction(t('message.pin'), () => this.#decide(item, pin)));
+      actions.push(rowAction(t('user.act'), () => this.#openUser(message.user)));
+    }
+    const details = { room: this.#room, message, signal: this.#signal, onClose: () => this.#closePanel() };
+    actions.push(rowAction(t('message.details'), () => this.#showPanel(messageCard(details))));
+    const badges = reports > 0 ? [t('message.reports', { count: number(reports) })] : [];
+    const answered = message.replyTo === undefined ? undefined : this.#live.message(message.replyTo);
+    const onUser = (/** @type {import('./message-row.js').User} */ user) => this.#openUser(user);
+    const row = messageRow(message, { onUser, actions, note, badges, answered });
+    row.classList.toggle('is-notice', message.notice ?? false);
     row.classList.toggle('is-pending', isPending ?? false);
+    return row;
+  }
+
+  /** @param {import('./live-room.js').HeldItem} item */
+  #heldRow({ message, state, by, reason }) {
+    const who = by && [' ', userText(nameOf(by))];
+    const note = h('span', { class: 'note' }, t(`holds.${state}`), who, reason && [': ', userText(reason)]);
+    const actions = state === 'waiting' ? this.#queue.actions(message.id) : [];
+    const row = messageRow(message, { onUser: (user) => this.#openUser(user), actions });
+    row.classList.add('is-held');
+    row.querySelector('.said')?.append(note);
     return row;
   }
 
@@ -175,6 +280,10 @@ class LiveView {
     this.#list.update(item);
     try {
       await decide(this.#room, item.message.id);
+      if (decide === pin) {
+        item.isPending = false;
+        this.#list.update(item);
+      }
     } catch (error) {
       item.isPending = false;
       item.note = explain(error);

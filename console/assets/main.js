@@ -14,6 +14,7 @@ import { askForToken, signInForm } from './sign-in.js';
 const VIEWS = {
   home: () => import('./home.js'),
   live: () => import('./live.js'),
+  reports: () => import('./reports.js'),
   search: () => import('./search.js'),
   bans: () => import('./bans.js'),
   moderators: () => import('./moderators.js'),

@@ -7,7 +7,8 @@ import { t } from './i18n.js';
 
 /** @typedef {{ idx: number | string, nickname: string, role: string }} User */
 /**
- * @typedef {{ id: string, user: User, text?: string, sentAt: string, flags?: string[],
+ * @typedef {{ id: string, user: User, text?: string, sentAt: string, position?: string, flags?: string[],
+ *   notice?: boolean, replyTo?: string, attributes?: Record<string, any>,
  *   deleted?: { by?: User, reason?: string } | null }} Message
  */
 
@@ -21,11 +22,12 @@ export function nameOf(user) {
 
 /**
  * @param {Message} message
- * @param {{ when?: string, onUser?: (user: User) => void, actions?: HTMLElement[], note?: string }} [options] `when`
- *   stands in place of the time of day
+ * @param {{ when?: string, onUser?: (user: User) => void, actions?: HTMLElement[], note?: string, badges?: string[],
+ *   answered?: Message }} [options] `when` stands in place of the time of day. `answered` is the message that this one
+ *   answers, if it is known
  */
-export function messageRow(message, { when, onUser, actions = [], note } = {}) {
-  const { user, text, sentAt, flags = [], deleted } = message;
+export function messageRow(message, { when, onUser, actions = [], note, badges = [], answered } = {}) {
+  const { user, text, sentAt, flags = [], deleted, notice, replyTo } = message;
   const name = userText(nameOf(user));
   const role = roleName(user.role);
   const author = onUser
@@ -40,6 +42,10 @@ export function messageRow(message, { when, onUser, actions = [], note } = {}) {
       { class: 'said' },
       author,
       role && h('span', { class: `badge is-${user.role}` }, role),
+      notice && h('span', { class: 'badge is-notice' }, t('message.notice')),
+      badges.map((badge) => h('span', { class: 'badge is-flag' }, badge)),
+      attributeBadges(message),
+      replyTo && text !== undefined && answer(answered),
       text !== undefined && h('span', { class: 'text' }, userText(text)),
       flags.map((flag) => h('span', { class: 'badge is-flag' }, flag)),
       deleted && h('span', { class: 'note' }, deletion(deleted)),
@@ -47,6 +53,21 @@ export function messageRow(message, { when, onUser, actions = [], note } = {}) {
     ),
     actions.length > 0 && h('div', { class: 'row-actions' }, actions),
   );
+}
+
+/** @param {Message | undefined} answered */
+function answer(answered) {
+  if (!answered) return h('span', { class: 'answers' }, t('message.answersUnknown'));
+  const text = answered.text === undefined ? null : [': ', userText(answered.text)];
+  return h('span', { class: 'answers' }, t('message.answers'), ' ', userText(nameOf(answered.user)), text);
+}
+
+/** What the platform says about a message. @param {Message} message */
+function attributeBadges({ attributes = {} }) {
+  return Object.entries(attributes).map(([name, value]) => {
+    const shown = `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`;
+    return h('span', { class: 'badge is-attribute', title: shown }, userText(shown));
+  });
 }
 
 /** @param {{ by?: User, reason?: string }} deleted */

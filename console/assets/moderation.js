@@ -9,6 +9,32 @@ import { decide, get } from './api.js';
 /** @param {Idx} room @param {Idx} user @param {boolean} [everywhere] */
 const banPath = (room, user, everywhere) => (everywhere ? `/v1/bans/${user}` : `/v1/rooms/${room}/bans/${user}`);
 
+/** Messages that wait for a moderator, the oldest first. @param {Idx} room @param {Options} [options] */
+export const holds = (room, options) => get('ingest', `/v1/rooms/${room}/holds`, options);
+
+/** @param {Idx} room @param {string} id */
+export const releaseHold = (room, id) => decide('POST', `/v1/rooms/${room}/holds/${id}/release`, {});
+
+/** @param {Idx} room @param {string} id @param {string} [reason] */
+export const denyHold = (room, id, reason) =>
+  decide('POST', `/v1/rooms/${room}/holds/${id}/deny`, { query: { reason } });
+
+/** A page of reported messages. @param {Idx} room @param {Options} options */
+export const reports = (room, options) => get('archive', `/v1/rooms/${room}/reports`, options);
+
+/** @param {Idx} room @param {string} id of the message @param {string} [reason] */
+export const closeReports = (room, id, reason) =>
+  decide('POST', `/v1/rooms/${room}/reports/${id}/close`, { body: { ...(reason && { reason }) } });
+
+/** @param {Idx} room @param {string} text */
+export const postNotice = (room, text) => decide('POST', `/v1/rooms/${room}/notices`, { body: { text } });
+
+/** @param {Idx} room @param {string} messageId */
+export const pin = (room, messageId) => decide('PUT', `/v1/rooms/${room}/pin`, { body: { messageId } });
+
+/** @param {Idx} room */
+export const unpin = (room) => decide('DELETE', `/v1/rooms/${room}/pin`, {});
+
 /** @param {Idx} room @param {string} id @param {string} [reason] */
 export const deleteMessage = (room, id, reason) =>
   decide('DELETE', `/v1/rooms/${room}/messages/${id}`, { query: { reason } });
@@ -20,11 +46,14 @@ export const restoreMessage = (room, id) => decide('DELETE', `/v1/rooms/${room}/
 export const clearRoom = (room, reason) => decide('DELETE', `/v1/rooms/${room}/messages`, { query: { reason } });
 
 /**
- * Without `seconds`: permanently.
- * @param {Idx} room @param {Idx} user @param {{ seconds?: number, reason?: string, everywhere?: boolean }} ban
+ * Without `seconds`: permanently. `purgeSeconds` deletes what the user wrote in the room so far back.
+ * @param {Idx} room @param {Idx} user
+ * @param {{ seconds?: number, purgeSeconds?: number, reason?: string, everywhere?: boolean }} ban
  */
-export const ban = (room, user, { seconds, reason, everywhere }) =>
-  decide('PUT', banPath(room, user, everywhere), { body: { ...(seconds && { seconds }), ...(reason && { reason }) } });
+export const ban = (room, user, { seconds, purgeSeconds, reason, everywhere }) =>
+  decide('PUT', banPath(room, user, everywhere), {
+    body: { ...(seconds && { seconds }), ...(purgeSeconds && { purgeSeconds }), ...(reason && { reason }) },
+  });
 
 /** @param {Idx} room @param {Idx} user @param {{ reason?: string, everywhere?: boolean }} [options] */
 export const unban = (room, user, { reason, everywhere } = {}) =>

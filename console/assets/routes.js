@@ -4,7 +4,7 @@
 /** @typedef {{ view: string, room?: string, broadcast?: string, query: Record<string, string> }} Route */
 
 /** Views of a room, in the order of the navigation. */
-export const ROOM_VIEWS = ['live', 'search', 'bans', 'moderators', 'audit', 'broadcasts'];
+export const ROOM_VIEWS = ['live', 'reports', 'search', 'bans', 'moderators', 'audit', 'broadcasts'];
 
 /** @param {string} hash @returns {Route} */
 export function parse(hash) {

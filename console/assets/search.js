@@ -7,8 +7,9 @@ import { exportButtons, messageFormats } from './exports.js';
 import { dateTime, fromLocalInput, toLocalInput } from './format.js';
 import { t } from './i18n.js';
 import { MessageList } from './message-list.js';
+import { messageCard } from './message-card.js';
 import { messageRow, rowAction } from './message-row.js';
-import { deleteMessage, mayModerate } from './moderation.js';
+import { deleteMessage, mayModerate, restoreMessage } from './moderation.js';
 import { explain, isAbort } from './outcome.js';
 import { pager } from './pages.js';
 import { address } from './routes.js';
@@ -41,16 +42,21 @@ export async function mount(root, { room, query, signal }) {
     label: t('search.results'),
     render: (item) => {
       const { message, note } = item;
-      const remove = async () => {
+      const decide = async (/** @type {typeof restoreMessage} */ decision, /** @type {any} */ deleted) => {
         try {
-          await deleteMessage(room, message.id);
-          item.message = { ...message, deleted: {} };
+          await decision(room, message.id);
+          item.message = { ...message, deleted };
+          item.note = undefined;
         } catch (error) {
           item.note = explain(error);
         }
         list.update(item);
       };
-      const actions = isModerator && !message.deleted ? [rowAction(t('message.delete'), remove)] : [];
+      const details = () => open(messageCard({ room, message, signal, onClose: close }));
+      const actions = [rowAction(t('message.details'), details)];
+      if (isModerator && message.deleted)
+        actions.unshift(rowAction(t('message.restore'), () => decide(restoreMessage, null)));
+      else if (isModerator) actions.unshift(rowAction(t('message.delete'), () => decide(deleteMessage, {})));
       return messageRow(message, { when: dateTime(message.sentAt), onUser: openUser, actions, note });
     },
     onKey: ({ message }, key) => {
@@ -137,6 +143,10 @@ function form(room, query, isModerator) {
       t('search.flag'),
       h('input', { name: 'flag', list: 'flags', value: query.flag ?? '', autocomplete: 'off' }),
       flags,
+    ),
+    field(
+      t('search.attribute'),
+      h('input', { name: 'attribute', value: query.attribute ?? '', placeholder: 'amount:5', autocomplete: 'off' }),
     ),
     isModerator && field(t('search.deleted'), select(deleted, query.deleted ?? '', { name: 'deleted' })),
     field(t('order'), select({ desc: t('order.desc'), asc: t('order.asc') }, query.order, { name: 'order' })),

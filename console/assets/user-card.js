@@ -16,6 +16,9 @@ const MESSAGES = 50;
 /** Seconds of a time-out. */
 const LENGTHS = [60, 600, 3_600, 86_400, 604_800];
 
+/** Seconds before a ban from which it can delete messages. */
+const PURGES = [60, 300, 600, 3_600];
+
 export class UserCard {
   #room;
   #user;
@@ -63,13 +66,18 @@ export class UserCard {
   #form() {
     const lengths = Object.fromEntries(LENGTHS.map((seconds) => [String(seconds), length(seconds)]));
     const term = select({ ...lengths, '': t('ban.forever') }, '600', { name: 'seconds' });
+    const purges = Object.fromEntries(PURGES.map((seconds) => [String(seconds), length(seconds)]));
+    const purge = select({ '': t('ban.purge.none'), ...purges }, '', { name: 'purge' });
     const reason = h('input', { name: 'reason', maxlength: 500, autocomplete: 'off' });
     const everywhere = h('input', { type: 'checkbox', name: 'everywhere' });
+    // A ban from every room deletes nothing.
+    everywhere.addEventListener('change', () => (purge.disabled = everywhere.checked));
     const submit = h('button', { type: 'submit', class: 'danger' }, t('ban.apply'));
     const apply = async (/** @type {Event} */ event) => {
       event.preventDefault();
       const options = {
         seconds: Number(term.value) || undefined,
+        purgeSeconds: everywhere.checked ? undefined : Number(purge.value) || undefined,
         reason: reason.value.trim(),
         everywhere: everywhere.checked,
       };
@@ -80,6 +88,7 @@ export class UserCard {
       'form',
       { class: 'ban', on: { submit: apply } },
       field(t('ban.length'), term),
+      field(t('ban.purge'), purge),
       field(t('reason'), reason),
       session.has('chat:moderate') && h('label', { class: 'check' }, everywhere, t('ban.everywhere')),
       submit,

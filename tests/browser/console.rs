@@ -4,6 +4,7 @@ mod accounts;
 mod broadcasts;
 mod hostile;
 mod moderating;
+mod queues;
 mod reading;
 
 use std::time::Duration;
@@ -29,7 +30,7 @@ struct World {
     archiver: Role,
     log: Log,
     chromium: Chromium,
-    _delivery: Role,
+    delivery: Role,
     _servers: (NatsServer, Mongod, RoomServer),
 }
 
@@ -43,7 +44,7 @@ impl World {
             .set("archiver.console.ingest_url", &ingest.url())
             .set("archiver.console.delivery_url", &delivery.url());
         let (archiver, chromium) = tokio::join!(Role::start("archiver", &settings), Chromium::start());
-        World { ingest, archiver, log, chromium, _delivery: delivery, _servers: servers }
+        World { ingest, archiver, log, chromium, delivery, _servers: servers }
     }
 
     fn url(&self, address: &str) -> String {

@@ -70,7 +70,8 @@ async fn an_account_without_moderation_rights_is_offered_no_decisions() {
     let console = world.open("rooms/42/live", &analyst()).await;
     console.shows(".message", "hello").await;
     console.shows(".settings .outcome", "not moderate it").await;
-    assert_eq!(console.texts(".row-actions").await, Vec::<String>::new());
+    assert_eq!(console.texts(".row-actions button").await, ["Details"]);
+    assert_eq!(console.texts(".notice-form:not([hidden])").await, Vec::<String>::new());
     console.click(".message .name").await;
     console.shows(".card .history", "hello").await;
     assert_eq!(console.texts("form.ban").await, Vec::<String>::new());

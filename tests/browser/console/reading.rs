@@ -67,6 +67,7 @@ async fn no_view_is_wider_than_a_phone() {
     for (view, ready) in [
         ("rooms/42/live", ".message"),
         ("rooms/42/search", ".message"),
+        ("rooms/42/reports", ".foot"),
         ("rooms/42/bans", ".foot"),
         ("rooms/42/moderators", ".foot"),
         ("rooms/42/audit", ".foot"),

@@ -1,0 +1,70 @@
+// @ts-check
+/** Everything about one message: its attributes, what it answers, and how far it has come. */
+
+import { get } from './api.js';
+import { button, fill, h } from './dom.js';
+import { dateTime } from './format.js';
+import { t } from './i18n.js';
+import { messageRow } from './message-row.js';
+import { Outcome } from './outcome.js';
+
+/** @typedef {import('./message-row.js').Message} Message */
+
+/** @param {{ room: string, message: Message, signal: AbortSignal, onClose: () => void }} options */
+export function messageCard({ room, message, signal, onClose }) {
+  const outcome = new Outcome();
+  const answered = h('div');
+  const trace = h('ul', { class: 'trace' }, h('li', {}, t('loading')));
+  const path = `/v1/rooms/${room}/messages`;
+  const loadTrace = async () => {
+    try {
+      const query = { position: message.position };
+      const found = await get('archive', `${path}/${message.id}/trace`, { query, signal });
+      fill(trace, ...steps(found).map((step) => h('li', {}, step)));
+    } catch (error) {
+      fill(trace);
+      outcome.fail(error);
+    }
+  };
+  const loadAnswered = async (/** @type {string} */ id) => {
+    try {
+      const found = await get('archive', `${path}/${id}`, { signal });
+      fill(answered, h('h3', {}, t('card.answers')), messageRow(found, { when: dateTime(found.sentAt) }));
+    } catch (error) {
+      // What is answered may never have existed.
+      if (/** @type {any} */ (error).status !== 404) outcome.fail(error);
+    }
+  };
+  loadTrace();
+  if (message.replyTo) loadAnswered(message.replyTo);
+  return h(
+    'section',
+    { class: 'card' },
+    h(
+      'header',
+      {},
+      h('h2', { tabindex: '-1' }, t('card.title')),
+      h('span', { class: 'space' }),
+      button(t('close'), onClose, { class: 'close' }),
+    ),
+    messageRow(message, { when: dateTime(message.sentAt) }),
+    h('p', { class: 'quiet' }, t('card.id'), ' ', h('code', {}, message.id)),
+    answered,
+    h('h3', {}, t('card.where')),
+    trace,
+    outcome.element,
+  );
+}
+
+/** The way of a message in sentences. @param {any} trace */
+function steps({ accepted, presenter, archived, deleted }) {
+  return [
+    t('trace.accepted', { at: dateTime(accepted.sentAt) }),
+    accepted.storedAt && t('trace.stored', { at: dateTime(accepted.storedAt) }),
+    t(`trace.${presenter.state}`),
+    archived.state !== 'archived'
+      ? t('trace.archivedNotYet')
+      : `${t('trace.archived')} ${archived.at ? dateTime(archived.at) : ''}`,
+    deleted && t('trace.deleted', { at: dateTime(deleted.at) }),
+  ].filter(Boolean);
+}
