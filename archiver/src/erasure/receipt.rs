@@ -44,7 +44,12 @@ pub(crate) async fn place(
     let epochs: Vec<i64> = positions.iter().map(|position| position.epoch).collect();
     if begin(database, erasure).await?.epochs != epochs {
         let collection = database.erasures();
-        let (this, update) = (doc! { "_id": &erasure.id }, doc! { "$set": { "epochs": epochs } });
+        // It is about more now, and is done again even if it was done.
+        let update = doc! {
+            "$set": { "epochs": epochs, "state": state(ErasureState::Running) },
+            "$unset": { "finishedAt": "", "expiresAt": "" },
+        };
+        let this = doc! { "_id": &erasure.id };
         database.ask(async move { collection.update_one(this, update).await }).await?;
     }
     record(database, erasure, positions).await
@@ -113,15 +118,16 @@ async fn move_to(
     }
 }
 
-/// Records that the erasure is done, unless a copy was added at this moment.
+/// Records that the erasure is done, unless a copy was added, or the epochs of the log changed, at this moment.
 pub(crate) async fn finish(database: &Database, erasure: ErasureDocument) -> Result<ErasureDocument, Failure> {
     let now = DateTime::now();
     let mut set = doc! { "state": state(ErasureState::Done), "finishedAt": now };
     if let Some(until) = erasure.log_held_until {
         set.insert("expiresAt", DateTime::from_millis(until.timestamp_millis() + MARGIN_MILLIS));
     }
-    let positions = erasure.positions.clone();
-    let unchanged = doc! { "_id": &erasure.id, "state": state(ErasureState::Running), "positions": positions };
+    let (positions, epochs) = (erasure.positions.clone(), erasure.epochs.clone());
+    let running = state(ErasureState::Running);
+    let unchanged = doc! { "_id": &erasure.id, "state": running, "positions": positions, "epochs": epochs };
     let collection = database.erasures();
     database.ask(async move { collection.update_one(unchanged, doc! { "$set": set }).await }).await?;
     Ok(find(database, &erasure.id).await?.unwrap_or(erasure))

@@ -60,7 +60,7 @@ pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Res
     Ok(())
 }
 
-/// Erases everything before the known copies, until no copy is added meanwhile. The result tells whether it is done.
+/// Erases everything before the known copies, until no copy and no epoch is added meanwhile. The result tells whether it is done.
 pub(crate) async fn enforce(database: &Database, mut erasure: ErasureDocument) -> Result<ErasureDocument, Failure> {
     loop {
         if erasure.state == ErasureState::Done {
@@ -68,7 +68,8 @@ pub(crate) async fn enforce(database: &Database, mut erasure: ErasureDocument) -
         }
         erase(database, &erasure).await?;
         let Some(now) = receipt::find(database, &erasure.id).await? else { return Ok(erasure) };
-        if now.positions != erasure.positions {
+        // Another archiver may have recorded the epochs of a log that lost its end, and with them what is before it.
+        if now.positions != erasure.positions || now.epochs != erasure.epochs {
             erasure = now;
             continue;
         }
