@@ -105,7 +105,8 @@ export class LiveRoom {
       if (isErased) item.message.user = { ...item.message.user, nickname: '' };
     }
     const ended = this.held.filter(isHidden).flatMap(({ message }) => this.#endHold(message.id, 'ended'));
-    if (isCleared) this.pinned = null;
+    // The pin of a message that is gone is shown no more, though only a deletion and a clear unpin.
+    if (isCleared || changed.some(({ message }) => message.id === this.pinned)) this.pinned = null;
     const closed = [...this.#reported].filter(([, author]) => {
       return isCleared || ((isErased || isBannedHere(event)) && author === erased);
     });
