@@ -30,6 +30,8 @@ export class LiveRoom {
   #decided = new Set();
   /** Messages with open reports, and the number of each author. @type {Map<string, string>} */
   #reported = new Map();
+  /** Messages whose reports were closed: the archive may list them as open a moment longer. @type {Set<string>} */
+  #closed = new Set();
   /** The id of the pinned message. @type {string | null} */
   pinned = null;
 
@@ -79,7 +81,8 @@ export class LiveRoom {
 
   /** Adds reported messages that the server listed. @param {any[]} reports */
   addReports(reports) {
-    for (const { message } of reports) this.#reported.set(message.id, String(message.user.idx));
+    const open = reports.filter(({ message }) => !this.#closed.has(message.id));
+    for (const { message } of open) this.#reported.set(message.id, String(message.user.idx));
   }
 
   /** Ends the holds whose time is over. @returns {Item[]} */
@@ -137,6 +140,7 @@ export class LiveRoom {
 
   /** @param {string} id */
   #report(id) {
+    this.#closed.delete(id);
     const item = this.#messages.get(id);
     this.#reported.set(id, String(item?.message.user.idx));
     if (!item) return [];
@@ -146,6 +150,7 @@ export class LiveRoom {
 
   /** @param {string} id */
   #closeReports(id) {
+    this.#closed.add(id);
     this.#reported.delete(id);
     const item = this.#messages.get(id);
     if (!item?.reports) return [];
