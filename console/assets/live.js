@@ -273,7 +273,10 @@ class LiveView {
     return rowAction(t('message.delete'), () => this.#decide(item, deleteMessage));
   }
 
-  /** The stream says when the message is gone, or back. @param {MessageItem} item @param {typeof restoreMessage} decide */
+  /**
+   * The stream says when the message is gone, or back.
+   * @param {MessageItem} item @param {typeof restoreMessage} decide
+   */
   async #decide(item, decide) {
     item.isPending = true;
     item.note = undefined;
