@@ -133,8 +133,11 @@ impl Console {
     async fn click_beside(&self, selector: &str, text: &str, label: &str) {
         let row = format!("[...document.querySelectorAll({})]", json!(selector));
         let row = format!("{row}.find((row) => row.textContent.includes({}))", json!(text));
-        let button = "[...row.querySelectorAll('button')].find((button) => button.textContent === label)";
-        let click = format!("(({{ row, label }}) => {button}.click())({{ row: {row}, label: {} }})", json!(label));
+        let button = "[...(row?.querySelectorAll('button') ?? [])].find((button) => button.textContent === label)";
+        let button = format!("(({{ row, label }}) => {button})({{ row: {row}, label: {} }})", json!(label));
+        // A page that was just loaded has no rows yet, and a row has no buttons while a decision is on its way.
+        self.waits_for(&format!("{button} !== undefined")).await;
+        let click = format!("{button}.click()");
         self.page.evaluate(&click).await;
     }
 
