@@ -1,8 +1,9 @@
 // @ts-check
 /** The messages of a room that wait for a moderator, the oldest first, beside the live stream. */
 
+import { card } from './card.js';
 import { confirmWithReason } from './confirm.js';
-import { button, fill, h } from './dom.js';
+import { fill, h } from './dom.js';
 import { time } from './format.js';
 import { t } from './i18n.js';
 import { messageRow, rowAction } from './message-row.js';
@@ -22,16 +23,8 @@ export class HoldQueue {
   /** @param {string} room @param {() => void} onClose */
   constructor(room, onClose) {
     this.#room = room;
-    this.element = h(
-      'section',
-      { class: 'card' },
-      h(
-        'header',
-        {},
-        h('h2', { tabindex: '-1' }, t('holds.title')),
-        h('span', { class: 'space' }),
-        button(t('close'), onClose, { class: 'close' }),
-      ),
+    this.element = card(
+      { title: t('holds.title'), onClose },
       h('p', { class: 'quiet' }, t('holds.explained')),
       this.#outcome.element,
       this.#none,

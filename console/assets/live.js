@@ -274,7 +274,7 @@ class LiveView {
   }
 
   /**
-   * The stream says when the message is gone, or back.
+   * The stream says when the message is gone, or back. It says nothing of the row of a pinned message.
    * @param {MessageItem} item @param {typeof restoreMessage} decide
    */
   async #decide(item, decide) {

@@ -2,7 +2,8 @@
 /** Everything about one message: its attributes, what it answers, and how far it has come. */
 
 import { get } from './api.js';
-import { button, fill, h } from './dom.js';
+import { card } from './card.js';
+import { fill, h } from './dom.js';
 import { dateTime } from './format.js';
 import { t } from './i18n.js';
 import { messageRow } from './message-row.js';
@@ -37,16 +38,8 @@ export function messageCard({ room, message, signal, onClose }) {
   };
   loadTrace();
   if (message.replyTo) loadAnswered(message.replyTo);
-  return h(
-    'section',
-    { class: 'card' },
-    h(
-      'header',
-      {},
-      h('h2', { tabindex: '-1' }, t('card.title')),
-      h('span', { class: 'space' }),
-      button(t('close'), onClose, { class: 'close' }),
-    ),
+  return card(
+    { title: t('card.title'), onClose },
     messageRow(message, { when: dateTime(message.sentAt) }),
     h('p', { class: 'quiet' }, t('card.id'), ' ', h('code', {}, message.id)),
     answered,

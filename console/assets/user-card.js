@@ -2,6 +2,7 @@
 /** A user's card: who it is, whether they are banned here, what to do about it, and what they wrote in the room. */
 
 import { get } from './api.js';
+import { card } from './card.js';
 import { button, field, fill, h, select, userText } from './dom.js';
 import { dateTime, length, minute, roleName } from './format.js';
 import { t } from './i18n.js';
@@ -41,17 +42,8 @@ export class UserCard {
     this.#mayModerate = mayModerate;
     const role = roleName(user.role);
     const search = `#/rooms/${room}/search?user=${user.idx}&order=desc`;
-    this.element = h(
-      'section',
-      { class: 'card' },
-      h(
-        'header',
-        {},
-        h('h2', { tabindex: '-1' }, userText(nameOf(user))),
-        role && h('span', { class: `badge is-${user.role}` }, role),
-        h('span', { class: 'space' }),
-        button(t('close'), onClose, { class: 'close' }),
-      ),
+    this.element = card(
+      { title: userText(nameOf(user)), beside: role && h('span', { class: `badge is-${user.role}` }, role), onClose },
       h('p', { class: 'quiet' }, t('user.number', { idx: user.idx })),
       this.#names,
       mayModerate && [h('div', { class: 'line' }, this.#ban, this.#unban), this.#form(), this.#outcome.element],

@@ -36,6 +36,7 @@ impl Assets {
             "base.css"
             "broadcast.js"
             "broadcasts.js"
+            "card.js"
             "chart.js"
             "clock-controls.js"
             "clock.js"
