@@ -252,24 +252,8 @@ impl World {
         let (user, text) = (Some(user), Some(text));
         // Clocks differ.
         let sent = (stored / MS) as i64 - self.rng.i64(0..50);
-        let (kind, room) = ("message.posted", Some(room));
-        let (target, reason, purge, waiting, until) = (None, None, None, None, None);
-        self.events.push(Event {
-            stored,
-            sent,
-            id,
-            room,
-            kind,
-            user,
-            text,
-            target,
-            reason,
-            purge,
-            extras,
-            waiting,
-            until,
-            copies,
-        });
+        let posted = Event::of(stored, Some(room), "message.posted");
+        self.events.push(Event { sent, id, user, text, extras, copies, ..posted });
     }
 
     fn may_delete(&mut self, at: u64, room: i64, user: i64, id: EventId) {

@@ -126,7 +126,7 @@ fn is_restored(lines: &[Line], message: EventId) -> bool {
     lines.iter().any(|line| matches!(&line.what, Observation::Decides { decided, .. } if restores(decided)))
 }
 
-/// A random line that matches, whoever the author is.
+/// A random line that matches, by any author.
 fn anyone(lines: &[Line], rng: &mut Rng, wanted: impl Fn(&Observation) -> bool) -> usize {
     let found: Vec<usize> = (0..lines.len()).filter(|line| wanted(&lines[*line].what)).collect();
     assert!(!found.is_empty(), "the history has no such line");
