@@ -69,11 +69,11 @@ impl System {
     /// Starts a system of which one role runs under another program.
     pub(crate) async fn start_under(nodes: usize, archive: bool, runner: Option<&Runner>) -> anyhow::Result<System> {
         let folder = tempfile::tempdir()?;
-        let nats = port::or_own(24_222)?;
+        let nats = port::own()?;
         let mut parts =
-            vec![testkit::nats_server(&folder.path().join("nats-server"), nats, port::or_own(28_222)?, false).await?];
+            vec![testkit::nats_server(&folder.path().join("nats-server"), nats, port::own()?, false).await?];
         parts[0].start().await?;
-        let (ingest, archiver) = (port::or_own(28_080)?, port::or_own(28_082)?);
+        let (ingest, archiver) = (port::own()?, port::own()?);
         let nats_url = format!("nats://127.0.0.1:{nats}");
         let mut environment = vec![
             ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
@@ -98,7 +98,7 @@ impl System {
         let mut roles = vec![("ingest", ingest)];
         let mut uri = None;
         if archive {
-            let mongo = port::or_own(27_117)?;
+            let mongo = port::own()?;
             let mut server = testkit::mongod(&folder.path().join("mongod"), mongo, false).await?;
             server.start().await?;
             parts.push(server);
@@ -132,8 +132,8 @@ impl System {
             parts.push(server);
         }
         let mut started = Vec::new();
-        for node in 0..nodes {
-            let port = port::or_own(28_090 + node as u16)?;
+        for _ in 0..nodes {
+            let port = port::own()?;
             let listen = ("CHATTING_DELIVERY__LISTEN", format!("127.0.0.1:{port}"));
             let mut server = role("delivery", port, Some(listen))?;
             server.start().await?;
@@ -178,9 +178,8 @@ pub(crate) struct Archive {
 impl Archive {
     pub(crate) async fn start() -> anyhow::Result<Archive> {
         let folder = tempfile::tempdir()?;
-        let (nats_port, mongo_port) = (port::or_own(24_222)?, port::or_own(27_117)?);
-        let mut nats =
-            testkit::nats_server(&folder.path().join("nats-server"), nats_port, port::or_own(28_222)?, false).await?;
+        let (nats_port, mongo_port) = (port::own()?, port::own()?);
+        let mut nats = testkit::nats_server(&folder.path().join("nats-server"), nats_port, port::own()?, false).await?;
         let mut mongod = testkit::mongod(&folder.path().join("mongod"), mongo_port, false).await?;
         nats.start().await?;
         mongod.start().await?;
@@ -189,7 +188,7 @@ impl Archive {
             mongod,
             nats_url: format!("nats://127.0.0.1:{nats_port}"),
             uri: format!("mongodb://127.0.0.1:{mongo_port}/?replicaSet=rs0"),
-            port: port::or_own(28_082)?,
+            port: port::own()?,
             folder,
         })
     }

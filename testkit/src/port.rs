@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
@@ -35,8 +36,7 @@ pub fn own() -> anyhow::Result<u16> {
         if let Some(port) = own.ports.find(|port| is_free(*port)) {
             return Ok(port);
         }
-        let folder = crate::fetch::cache()?.join("ports");
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let folder = folder()?;
         let blocks = usize::from((UNCLAIMED.end - UNCLAIMED.start) / BLOCK);
         // Starts at a random block, so that concurrent processes rarely collide.
         let anywhere = (uuid::Uuid::new_v4().as_u128() % blocks as u128) as usize;
@@ -50,9 +50,24 @@ pub fn own() -> anyhow::Result<u16> {
     }
 }
 
-/// The port if it is free, else one that [`own`] reserves.
+/// The port if it is free and no other process of this user has got it here, else one that [`own`] reserves. Either is
+/// kept from others until this process ends: while a server is down, its port looks free.
 pub fn or_own(port: u16) -> anyhow::Result<u16> {
-    if is_free(port) { Ok(port) } else { own() }
+    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let lock = folder()?.join(format!("preferred-{port}"));
+    let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
+    if lock.try_lock().is_err() || !is_free(port) {
+        return own();
+    }
+    HELD.lock().push(lock);
+    Ok(port)
+}
+
+/// Where the locks are.
+fn folder() -> anyhow::Result<PathBuf> {
+    let folder = crate::fetch::cache()?.join("ports");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
 }
 
 #[cfg(test)]
@@ -65,11 +80,18 @@ mod tests {
     fn every_port_is_given_once_and_kept_from_others() {
         let ports: HashSet<u16> = (0..3 * BLOCK).map(|_| own().unwrap()).collect();
         assert_eq!(ports.len(), usize::from(3 * BLOCK));
-        let folder = crate::fetch::cache().unwrap().join("ports");
+        let folder = folder().unwrap();
         for port in ports {
             let first = port - port % BLOCK;
             let again = File::create(folder.join(first.to_string())).unwrap().try_lock();
             assert!(again.is_err(), "the block of port {port} could be taken by another process");
         }
+    }
+
+    #[test]
+    fn a_preferred_port_is_given_once_although_nothing_listens_there() {
+        let port = own().unwrap();
+        assert_eq!(or_own(port).unwrap(), port);
+        assert_ne!(or_own(port).unwrap(), port);
     }
 }
