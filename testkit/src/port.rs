@@ -1,15 +1,24 @@
 //! Ports of the loopback interface.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
+use socket2::{Domain, Socket, Type};
 
-/// Whether a server could bind the port now.
+/// Whether a server could listen there now.
+///
+/// Does not listen itself: a child that is being started has a copy of every socket of this process until its program
+/// begins, and a listening one would keep the port.
 pub fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let bind = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())
+    };
+    bind().is_ok()
 }
 
 /// Below the kernel's range for outgoing connections, which begins at 32,768 on Linux. A port of this range stays free
@@ -93,5 +102,18 @@ mod tests {
         let port = own().unwrap();
         assert_eq!(or_own(port).unwrap(), port);
         assert_ne!(or_own(port).unwrap(), port);
+    }
+
+    #[test]
+    fn a_port_is_taken_while_a_server_listens_there_and_not_while_another_asks() {
+        let port = own().unwrap();
+        let asking = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        asking.set_reuse_address(true).unwrap();
+        asking.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
+        assert!(is_free(port));
+        let listening = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        assert!(!is_free(port));
+        drop(listening);
+        assert!(is_free(port));
     }
 }

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::port;
+use super::{listen_again, port};
 
 pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -213,7 +213,7 @@ impl JwksServer {
 
     /// Opens the same port again.
     pub async fn start_again(&self) {
-        let listener = tokio::net::TcpListener::bind(self.address).await.unwrap();
+        let listener = listen_again(self.address).await;
         let app = Router::new().route("/{path}", get(respond)).with_state(Arc::clone(&self.shared));
         *self.serving.lock() = Some(tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }));
     }

@@ -17,6 +17,7 @@ mod room_server;
 mod servers;
 mod system;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use certificates::{Authority, Issued};
@@ -48,6 +49,13 @@ pub fn token(user_idx: i64, nickname: &str) -> String {
     });
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes()).unwrap();
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+}
+
+/// Listens at an address where this process listened before. Waits: a child that is being started has a copy of the old
+/// socket until its program begins.
+pub async fn listen_again(address: SocketAddr) -> tokio::net::TcpListener {
+    let listen = async || tokio::net::TcpListener::bind(address).await.ok();
+    eventually("the address can be listened at again", Duration::from_secs(30), listen).await
 }
 
 /// Polls until the probe returns a value. Panics with the sentence after the deadline.

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::port;
+use super::{listen_again, port};
 
 /// The answer to every request.
 #[derive(Debug, Clone, Copy)]
@@ -89,8 +89,8 @@ impl RoomServer {
     /// Opens the same port again.
     pub async fn start_again(&self) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = std::net::TcpListener::bind(self.address).unwrap();
-        listener.set_nonblocking(true).unwrap();
+        // The server's own runtime must know it.
+        let listener = listen_again(self.address).await.into_std().unwrap();
         let app = Router::new()
             .route("/room/live/check", post(live_check))
             .route("/elsewhere", post(async || Json(answer(true))).get(async || Json(answer(true))))
