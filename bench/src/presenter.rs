@@ -1,18 +1,28 @@
 //! A `chat.v1` presenter that costs its own process little: small buffers, one task.
 
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
 use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpSocket;
+use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-/// Connections from one loopback address: fewer than its ephemeral ports.
-const CONNECTIONS_AN_ADDRESS: usize = 10_000;
+/// Connections from one loopback address. With thousands from one, the kernel takes longest of all to find free ports.
+const CONNECTIONS_AN_ADDRESS: usize = 100;
+
+/// The pause before another try of a connection that the node dropped.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+
+/// How long it is tried.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connected presenter.
 pub(crate) struct Presenter {
@@ -46,17 +56,33 @@ pub(crate) struct Event {
 }
 
 impl Presenter {
-    /// Connects and waits for the welcome.
+    /// Connects and waits for the welcome. A node drops connections beyond its bounds, and clients come again.
     pub(crate) async fn connect(
         port: u16,
         number: usize,
         token: &str,
         position: Option<String>,
     ) -> anyhow::Result<Presenter> {
-        let local = format!("127.0.0.{}:0", 2 + number / CONNECTIONS_AN_ADDRESS);
+        let began = Instant::now();
+        loop {
+            match Presenter::connect_once(port, number, token, position.clone()).await {
+                Err(_) if began.elapsed() < PATIENCE => sleep(TRY_AGAIN).await,
+                connected => return connected,
+            }
+        }
+    }
+
+    async fn connect_once(
+        port: u16,
+        number: usize,
+        token: &str,
+        position: Option<String>,
+    ) -> anyhow::Result<Presenter> {
+        let address = number / CONNECTIONS_AN_ADDRESS;
+        let local = SocketAddr::from(([127, 1, (address / 250) as u8, (address % 250 + 1) as u8], 0));
         let socket = TcpSocket::new_v4()?;
-        socket.bind(local.parse()?)?;
-        let stream = socket.connect(format!("127.0.0.1:{port}").parse()?).await?;
+        socket.bind(local)?;
+        let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await?;
         stream.set_nodelay(true)?;
         let mut request = format!("ws://127.0.0.1:{port}/v1/presenter").into_client_request()?;
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("chat.v1"));
