@@ -1,5 +1,6 @@
 //! Delivery on a real nats-server: real nodes, a presenter's real sockets, and events that are appended directly.
 
+mod asyncapi;
 mod claims;
 mod cut_off;
 mod dialect;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::Error;
 
+use super::asyncapi::check_frame;
 use super::presenter::{Presenter, Seen};
 use crate::support::{Role, token};
 
@@ -81,6 +82,9 @@ impl Page {
     /// The next frame.
     pub(crate) async fn see(&mut self) -> Seen {
         let seen = self.presenter.see().await;
+        if let Seen::Frame(frame) = &seen {
+            check_frame(frame);
+        }
         if let Seen::Frame(frame) = &seen
             && frame["type"] == "events"
         {

@@ -11,6 +11,7 @@ mod tickets;
 
 use serde_json::{Value, json};
 
+use super::asyncapi::check_streamed;
 use super::dialect::{now, signed};
 use super::page::text_of;
 use super::*;
@@ -61,7 +62,9 @@ impl Reader {
     async fn next(&mut self) -> Option<(String, StreamEvent)> {
         let next = self.stream.next().await?;
         self.last = next.id.clone().unwrap_or_else(|| self.last.clone());
-        Some((next.event.clone().unwrap_or_else(|| "message".to_owned()), next))
+        let name = next.event.clone().unwrap_or_else(|| "message".to_owned());
+        check_streamed(&name, &next.data);
+        Some((name, next))
     }
 
     /// The next event of the room.
