@@ -26,6 +26,10 @@ pub struct Settings {
     pub unique_chat: bool,
     /// Whether only the presenter and moderators may post.
     pub presenter_only: bool,
+    /// Whether viewers may post nothing but emoji.
+    pub emoji_only: bool,
+    /// Who may post links.
+    pub links: Links,
     /// What happens to a message in which the word filter finds something.
     pub word_policy: WordPolicy,
     /// The room's own words for the word filter, in addition to the deployment's.
@@ -36,6 +40,16 @@ pub struct Settings {
     pub message_rate: Rate,
     /// Who may read the room live at a delivery node.
     pub readers: Readers,
+}
+
+/// Who may post links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Links {
+    /// Everyone who may post.
+    Everyone,
+    /// The presenter and moderators.
+    Trusted,
 }
 
 /// What happens to a message in which the word filter finds something.
@@ -70,6 +84,8 @@ enum Setting {
     SlowModeSeconds(u32),
     UniqueChat(bool),
     PresenterOnly(bool),
+    EmojiOnly(bool),
+    Links(Links),
     WordPolicy(WordPolicy),
     Words(Vec<String>),
     MaxLength(usize),
@@ -102,10 +118,12 @@ pub enum InvalidSetting {
 }
 
 /// Name and bounds, for people.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 10] = [
     ("slowModeSeconds", "an integer from 0 to 3600"),
     ("uniqueChat", "true or false"),
     ("presenterOnly", "true or false"),
+    ("emojiOnly", "true or false"),
+    ("links", "\"everyone\" or \"trusted\""),
     ("wordPolicy", "\"off\", \"flag\", \"mask\", \"hold\" or \"reject\""),
     (
         "words",
@@ -119,8 +137,8 @@ const NAMES: [(&str, &str); 8] = [
 const READERS: &str = "readers";
 
 /// The names, for errors about unknown ones.
-pub const NAMED: &str =
-    "slowModeSeconds, uniqueChat, presenterOnly, wordPolicy, words, maxLength, messageRate and readers";
+pub const NAMED: &str = "slowModeSeconds, uniqueChat, presenterOnly, emojiOnly, links, wordPolicy, words, maxLength, \
+     messageRate and readers";
 
 impl Settings {
     /// Err: the first setting that is out of bounds.
@@ -155,6 +173,8 @@ impl Setting {
             "slowModeSeconds" => Setting::SlowModeSeconds(read(name, value)?),
             "uniqueChat" => Setting::UniqueChat(read(name, value)?),
             "presenterOnly" => Setting::PresenterOnly(read(name, value)?),
+            "emojiOnly" => Setting::EmojiOnly(read(name, value)?),
+            "links" => Setting::Links(read(name, value)?),
             "wordPolicy" => Setting::WordPolicy(read(name, value)?),
             "words" => Setting::Words(read(name, value)?),
             "maxLength" => Setting::MaxLength(read(name, value)?),
@@ -174,6 +194,8 @@ impl Setting {
             Setting::MessageRate(rate) => rate.is_valid(),
             Setting::UniqueChat(_)
             | Setting::PresenterOnly(_)
+            | Setting::EmojiOnly(_)
+            | Setting::Links(_)
             | Setting::WordPolicy(_)
             | Setting::Readers(_)
             | Setting::Unknown(_) => true,
@@ -194,7 +216,8 @@ impl Setting {
     fn to_value(&self) -> Value {
         match self {
             Setting::SlowModeSeconds(seconds) => json!(seconds),
-            Setting::UniqueChat(is_on) | Setting::PresenterOnly(is_on) => json!(is_on),
+            Setting::UniqueChat(is_on) | Setting::PresenterOnly(is_on) | Setting::EmojiOnly(is_on) => json!(is_on),
+            Setting::Links(links) => json!(links),
             Setting::WordPolicy(policy) => json!(policy),
             Setting::Words(words) => json!(words),
             Setting::MaxLength(length) => json!(length),
@@ -209,6 +232,8 @@ impl Setting {
             Setting::SlowModeSeconds(seconds) => settings.slow_mode_seconds = *seconds,
             Setting::UniqueChat(is_on) => settings.unique_chat = *is_on,
             Setting::PresenterOnly(is_on) => settings.presenter_only = *is_on,
+            Setting::EmojiOnly(is_on) => settings.emoji_only = *is_on,
+            Setting::Links(links) => settings.links = *links,
             Setting::WordPolicy(policy) => settings.word_policy = *policy,
             Setting::Words(words) => settings.words.clone_from(words),
             Setting::MaxLength(length) => settings.max_length = *length,

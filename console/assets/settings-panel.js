@@ -19,6 +19,8 @@ const TERMS = [300, 1_800, 3_600, 86_400];
 const CONTROLS = {
   slowModeSeconds: whole(0, 3_600),
   presenterOnly: checkbox(),
+  emojiOnly: checkbox(),
+  links: choice(['everyone', 'trusted']),
   uniqueChat: checkbox(),
   maxLength: whole(1, 500),
   messageRate: rate(),

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chat::Readers;
-use chat::settings::{Rate, Settings, WordPolicy};
+use chat::settings::{Links, Rate, Settings, WordPolicy};
 use conf::{Address, Problem, Span, optional_address};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -75,6 +75,10 @@ pub struct RoomConfig {
     pub unique_chat: bool,
     /// Whether only the presenter and moderators may write.
     pub presenter_only: bool,
+    /// Whether viewers may write nothing but emoji.
+    pub emoji_only: bool,
+    /// Who may write links.
+    pub links: Links,
     /// The action on a match of the word filter.
     pub word_policy: WordPolicy,
     /// Characters of a message, 500 at most.
@@ -111,6 +115,8 @@ impl RoomConfig {
             slow_mode_seconds: slow_mode.ok_or("ingest.room.slow_mode: must be whole seconds")?,
             unique_chat: self.unique_chat,
             presenter_only: self.presenter_only,
+            emoji_only: self.emoji_only,
+            links: self.links,
             word_policy: self.word_policy,
             words: Vec::new(),
             max_length: self.max_length,

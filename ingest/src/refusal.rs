@@ -111,6 +111,10 @@ pub(crate) enum Refusal {
         until: Option<Timestamp>,
     },
     PresenterOnly,
+    /// The room takes nothing but emoji from viewers.
+    EmojiOnly,
+    /// The room takes no links from viewers.
+    LinkForbidden,
     Limited(Limited),
     /// The word filter rejected the text.
     Rejected,
@@ -321,6 +325,10 @@ table! {
         format!("The user is banned until {until:.3}."), "채팅이 금지된 사용자입니다.";
     { PresenterOnly } => Posting, 403, "msg_presenter_only",
         "Only the presenter and moderators may write at the moment.", "현재 스트리머만 채팅을 보낼 수 있습니다.";
+    { EmojiOnly } => Posting, 403, "msg_emoji_only",
+        "The room accepts nothing but emoji at the moment.", "현재 이모지만 보낼 수 있습니다.";
+    { LinkForbidden } => Posting, 403, "msg_link_forbidden",
+        "The room accepts links from its presenter and moderators only.", "이 방에서는 링크를 보낼 수 없습니다.";
     { Limited(limits::Limited::SlowMode { retry_after }) } with retry_after = Duration::from_secs(5) =>
         Posting, 429, "msg_slow_mode", "The room is in slow mode. Retry after the time in Retry-After.",
         "느린 채팅 모드입니다. 잠시 후에 다시 보내주세요.", retry after *retry_after;

@@ -3,10 +3,12 @@
 use super::*;
 
 /// A value of each setting that differs from the deployment's.
-pub(super) const EXAMPLES: [(&str, &str); 8] = [
+pub(super) const EXAMPLES: [(&str, &str); 10] = [
     ("slowModeSeconds", "3"),
     ("uniqueChat", "true"),
     ("presenterOnly", "true"),
+    ("emojiOnly", "true"),
+    ("links", "\"trusted\""),
     ("wordPolicy", "\"reject\""),
     ("words", "[\"스포일러\", \"spoiler\"]"),
     ("maxLength", "20"),
@@ -80,6 +82,9 @@ async fn an_invalid_setting_is_refused_by_name_and_changes_nothing() {
         ("slowModeSeconds", json!("3")),
         ("uniqueChat", json!(1)),
         ("presenterOnly", json!("true")),
+        ("emojiOnly", json!("yes")),
+        ("links", json!("nobody")),
+        ("links", json!(false)),
         ("wordPolicy", json!("Reject")),
         ("words", json!("word")),
         ("words", json!([""])),
@@ -116,6 +121,50 @@ async fn an_invalid_setting_is_refused_by_name_and_changes_nothing() {
         refused.assert_problem(400, code);
     }
     assert_eq!(world.get(&world.nodes[0], SETTINGS, &presenter()).await.json()["own"], json!({}));
+}
+
+#[tokio::test]
+async fn a_room_takes_emoji_alone_or_links_from_those_it_trusts_alone() {
+    let world = World::start().await;
+    let original = async |text: &str| {
+        let body = json!({ "presenterIdx": PRESENTER, "userType": "viewer", "textMessage": text });
+        let url = world.nodes[1].url() + "/send/message";
+        answer(world.client.post(url).header("token", token(7, "nick")).json(&body)).await
+    };
+    for (settings, code, sentence, refused, taken) in [
+        (
+            json!({ "emojiOnly": true }),
+            "msg_emoji_only",
+            "현재 이모지만 보낼 수 있습니다.",
+            ["hello 👋", "안녕하세요", "1 2 3"],
+            ["👋🏽 🎉", "❤️", "👩‍👩‍👧‍👦"],
+        ),
+        (
+            json!({ "emojiOnly": null, "links": "trusted" }),
+            "msg_link_forbidden",
+            "이 방에서는 링크를 보낼 수 없습니다.",
+            ["look: https://example.com/a", "ｅｘａｍｐｌｅ．ｃｏｍ", "me@example.com"],
+            ["no link", "3.14", "그래...요"],
+        ),
+    ] {
+        set(&world, &world.nodes[0], settings).await;
+        eventually("the mode holds on the other node", PROMISED, async || {
+            let answer = world.post(&world.nodes[1], PRESENTER, 7, refused[0]).await;
+            (answer.status != 202).then(|| answer.assert_problem(403, code))
+        })
+        .await;
+        for text in refused {
+            world.post(&world.nodes[1], PRESENTER, 7, text).await.assert_problem(403, code);
+            original(text).await.assert_original_error(403, sentence, "/send/message");
+            assert_eq!(world.post(&world.nodes[1], PRESENTER, PRESENTER, text).await.status, 202, "{text}");
+            let (path, body) = ("/v1/rooms/42/messages", Some(json!({ "text": text })));
+            assert_eq!(world.call(&world.nodes[1], Method::POST, path, &moderator(), body).await.status, 202, "{text}");
+            assert_eq!(world.post(&world.nodes[1], 43, 7, text).await.status, 202, "{text}");
+        }
+        for text in taken {
+            assert_eq!(world.post(&world.nodes[1], PRESENTER, 8, text).await.status, 202, "{text}");
+        }
+    }
 }
 
 #[tokio::test]

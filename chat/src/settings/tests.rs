@@ -9,6 +9,8 @@ fn deployment() -> Settings {
         slow_mode_seconds: 0,
         unique_chat: false,
         presenter_only: false,
+        emoji_only: false,
+        links: Links::Everyone,
         word_policy: WordPolicy::Flag,
         words: Vec::new(),
         max_length: 500,
@@ -36,6 +38,7 @@ fn each_setting_has_its_bounds() {
         json!({"slowModeSeconds": 0}),
         json!({"slowModeSeconds": 3600}),
         json!({"uniqueChat": true, "presenterOnly": false}),
+        json!({"emojiOnly": true, "links": "trusted"}),
         json!({"wordPolicy": "reject"}),
         json!({"words": []}),
         json!({"words": vec!["가나다라마바사아자차카타파"; 200]}),
@@ -52,6 +55,8 @@ fn each_setting_has_its_bounds() {
         json!({"slowModeSeconds": 1.5}),
         json!({"slowModeSeconds": "5"}),
         json!({"uniqueChat": 1}),
+        json!({"emojiOnly": 1}),
+        json!({"links": "nobody"}),
         json!({"wordPolicy": "REJECT"}),
         json!({"words": "word"}),
         json!({"words": [" "]}),
@@ -99,7 +104,7 @@ fn null_gives_a_setting_back_to_the_deployment() {
 #[test]
 fn settings_survive_the_log() {
     let patch = json!({
-        "slowModeSeconds": 5, "uniqueChat": true, "presenterOnly": true, "wordPolicy": "mask",
+        "slowModeSeconds": 5, "uniqueChat": true, "presenterOnly": true, "emojiOnly": true, "links": "trusted", "wordPolicy": "mask",
         "words": ["바보"], "maxLength": 7, "messageRate": {"messages": 2, "seconds": 3},
     });
     let own = OwnSettings::default().patched(&object(patch), Some(at(10)), at(0), is_text).unwrap();

@@ -31,6 +31,8 @@ export type Code =
   | 'moderator_not_bannable'
   | 'msg_banned'
   | 'msg_duplicate'
+  | 'msg_emoji_only'
+  | 'msg_link_forbidden'
   | 'msg_presenter_only'
   | 'msg_rate_limited'
   | 'msg_rejected'

@@ -120,6 +120,8 @@ export interface RoomSettings {
   slowModeSeconds: number;
   uniqueChat: boolean;
   presenterOnly: boolean;
+  emojiOnly: boolean;
+  links: 'everyone' | 'trusted';
   wordPolicy: 'off' | 'flag' | 'mask' | 'hold' | 'reject';
   words: string[];
   maxLength: number;

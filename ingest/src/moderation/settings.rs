@@ -18,7 +18,7 @@ pub(crate) fn patched(
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use chat::settings::{Rate, Settings, WordPolicy};
+    use chat::settings::{Links, Rate, Settings, WordPolicy};
     use serde_json::json;
 
     use super::*;
@@ -29,6 +29,8 @@ pub(crate) mod tests {
             slow_mode_seconds: 0,
             unique_chat: false,
             presenter_only: false,
+            emoji_only: false,
+            links: Links::Everyone,
             word_policy: WordPolicy::Flag,
             words: Vec::new(),
             max_length: 500,

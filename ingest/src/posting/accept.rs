@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chat::settings::Links;
 use chat::{Body, Event, EventId, MessageHeld, MessagePosted, Position, PresenterIdx, Role, User, now};
 use jiff::Timestamp;
 use nats::AppendError;
@@ -102,6 +103,12 @@ impl Ingest {
         let settings = &current.settings;
         if settings.presenter_only && role == Role::Viewer {
             return Err(Refusal::PresenterOnly);
+        }
+        if settings.emoji_only && role == Role::Viewer && !text.is_emoji_only() {
+            return Err(Refusal::EmojiOnly);
+        }
+        if settings.links == Links::Trusted && role == Role::Viewer && text.has_link() {
+            return Err(Refusal::LinkForbidden);
         }
         if text.is_longer_than(settings.max_length) {
             return Err(Refusal::TextTooLongHere(settings.max_length));

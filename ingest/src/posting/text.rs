@@ -9,6 +9,8 @@ pub(crate) use chat::settings::LONGEST_TEXT;
 use unicode_segmentation::UnicodeSegmentation;
 use words::{is_forbidden, is_invisible};
 
+mod emoji;
+mod links;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +47,16 @@ impl Text {
     /// Whether it has more characters than that, as people count them.
     pub(crate) fn is_longer_than(&self, most: usize) -> bool {
         is_longer(&self.0, most)
+    }
+
+    /// Whether it has nothing but emoji and blanks.
+    pub(crate) fn is_emoji_only(&self) -> bool {
+        emoji::are_all(&self.0)
+    }
+
+    /// Whether it has the address of a page or a mailbox.
+    pub(crate) fn has_link(&self) -> bool {
+        links::has_any(&self.0)
     }
 
     pub(crate) fn as_str(&self) -> &str {

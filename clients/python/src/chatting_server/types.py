@@ -102,6 +102,8 @@ class SettingsChange(TypedDict, total=False):
     slowModeSeconds: int | None
     uniqueChat: bool | None
     presenterOnly: bool | None
+    emojiOnly: bool | None
+    links: Literal["everyone", "trusted"] | None
     wordPolicy: Literal["off", "flag", "mask", "hold", "reject"] | None
     words: list[str] | None
     maxLength: int | None

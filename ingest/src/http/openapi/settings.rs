@@ -17,6 +17,10 @@ pub(crate) struct Settings {
     unique_chat: bool,
     /// Whether only the presenter and moderators may post.
     presenter_only: bool,
+    /// Whether viewers may post nothing but emoji.
+    emoji_only: bool,
+    /// Who may post links.
+    links: Links,
     /// What happens to a message in which the word filter finds something.
     word_policy: WordPolicy,
     /// The room's own words for the word filter, in addition to the deployment's.
@@ -29,6 +33,15 @@ pub(crate) struct Settings {
     message_rate: Rate,
     /// Who may read the room live at a delivery node.
     readers: Readers,
+}
+
+/// Who may post links: everyone who may post, or only the presenter and moderators.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "documents `chat::settings::Links`")]
+enum Links {
+    Everyone,
+    Trusted,
 }
 
 /// What happens to a message in which the word filter finds something.

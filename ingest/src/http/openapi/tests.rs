@@ -1,6 +1,6 @@
 //! The document is complete, and its bounds are those of the code.
 
-use chat::settings::{Rate, Settings, WordPolicy};
+use chat::settings::{Links, Rate, Settings, WordPolicy};
 use serde_json::Value;
 
 use super::*;
@@ -53,6 +53,8 @@ fn allows(change: Change, value: i64) -> bool {
         slow_mode_seconds: 0,
         unique_chat: false,
         presenter_only: false,
+        emoji_only: false,
+        links: Links::Everyone,
         word_policy: WordPolicy::Off,
         words: Vec::new(),
         max_length: 1,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use chat::settings::WordPolicy;
+use chat::settings::{Links, WordPolicy};
 
 use super::unique_chat::as_read;
 use super::*;
@@ -33,6 +33,8 @@ fn settings() -> Settings {
         slow_mode_seconds: 0,
         unique_chat: false,
         presenter_only: false,
+        emoji_only: false,
+        links: Links::Everyone,
         word_policy: WordPolicy::Off,
         words: Vec::new(),
         max_length: 500,
