@@ -20,11 +20,11 @@ use nats::{Delivery, Log};
 use crate::erasure::tombstones::Tombstones;
 use crate::erasure::{reasons, receipt, replay_guard, sweep};
 use crate::mongo::database::Database;
-use crate::mongo::documents::QuarantineDocument;
+use crate::mongo::documents::{MessageDocument, QuarantineDocument};
 use crate::mongo::failure::Failure;
 use crate::retry::until_done;
 use crate::status::Status;
-use crate::work::{LogFacts, Work, Written};
+use crate::work::{Lined, LogFacts, Work, Written};
 use crate::write::decisions::MessagePlace;
 use crate::write::deduplicate::keep_first;
 
@@ -137,8 +137,19 @@ impl Work {
     }
 
     async fn store(&self, database: &Database, known: &Tombstones) -> Result<Written, Failure> {
-        let messages = keep_first(database, &database.messages(), &self.messages).await?;
+        // Decisions first: a release that comes after a denial must not show its message, not even for a moment.
         let decisions = keep_first(database, &database.decisions(), &self.decisions).await?;
+        let denied = decisions::holds::denied(database, self).await?;
+        let messages = if denied.is_empty() {
+            keep_first(database, &database.messages(), &self.messages).await?
+        } else {
+            let is_shown = |message: &&Lined<MessageDocument>| {
+                let MessageDocument { id, position, .. } = &message.document;
+                denied.get(id).is_none_or(|denied| position < denied)
+            };
+            let shown: Vec<_> = self.messages.iter().filter(is_shown).cloned().collect();
+            keep_first(database, &database.messages(), &shown).await?
+        };
         let refused_sessions = session_records::record(database, &self.sessions).await?;
 
         let decided = self.decisions.iter().map(|decision| decision.document.id.clone()).collect();

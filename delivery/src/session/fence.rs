@@ -78,10 +78,21 @@ impl<'a> Fence<'a> {
         if node.presence.revision(presenter).is_some_and(|newest| newest > claim.revision) {
             return Err(CloseReason::Replaced);
         }
-        if let Some(mut departure) = departure
-            && timeout(node.config.handover_timeout(), departure.happened()).await.is_err()
-        {
-            tracing::info!(%presenter, "the earlier session did not end in time: some messages may be repeated");
+        if let Some(mut departure) = departure {
+            // The end of the earlier session and its cursor come by different streams.
+            let over = async {
+                departure.happened().await;
+                node.cursors.catch_up().await
+            };
+            // Boxed: a session's task is as large as its largest future.
+            let why = match Box::pin(timeout(node.config.handover_timeout(), over)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("the earlier session did not end in time".to_owned()),
+            };
+            if let Some(why) = why {
+                tracing::info!(%presenter, why, "some messages may be repeated: {why}");
+            }
         }
         Ok(Fence { node, claim, seat, guard, term })
     }

@@ -52,6 +52,11 @@ impl SavedCursors {
         moved.into_iter().chain(saved).max_by_key(rank)
     }
 
+    /// Waits until this node knows every cursor that another node saved before the call.
+    pub(crate) async fn catch_up(&self) -> Result<(), nats::Error> {
+        self.saved.catch_up().await
+    }
+
     /// The cursors that moved and are not saved yet.
     pub(crate) fn unsaved(&self) -> usize {
         self.moved.lock().cursors.len()

@@ -208,6 +208,10 @@ impl Replay {
             let (id, digest, is_held) = (held.unwrap_or(event.id), request.digest, held.is_some());
             let earlier = Earlier { id, position, digest, is_held };
             if !self.accepted_keys.insert(request.key, earlier, stored) {
+                // One try of the post was held, and this one was not: the message is in the room.
+                if let (Body::MessagePosted(_), Some(presenter)) = (&event.body, event.presenter) {
+                    self.holds.posted(presenter, event.id, position);
+                }
                 return Vec::new();
             }
         }

@@ -10,11 +10,11 @@ use chat::{Position, PresenterIdx};
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::jetstream::request;
+use crate::jetstream::{find_stream, request};
 use crate::read::item::{Item, ReadFrom, Record, Status};
 use crate::read::reader;
 use crate::streams::{CURSORS, CURSORS_SUBJECT};
@@ -55,6 +55,8 @@ pub struct Cursors {
     context: Arc<Context>,
     saved: Arc<Mutex<HashMap<PresenterIdx, SavedCursor, RandomState>>>,
     status: Status,
+    /// The sequence of the stream up to which everything is applied.
+    reached: Arc<watch::Sender<u64>>,
 }
 
 impl From<Position> for Cursor {
@@ -69,7 +71,8 @@ impl Cursors {
         let (sink, saved) = mpsc::channel(16);
         let stop = context.tasks.stop().clone();
         let status = reader::read(context, CURSORS, ReadFrom::Oldest, stop, sink, |item| item);
-        let cursors = Cursors { context: context.clone(), saved: Arc::default(), status };
+        let reached = Arc::new(watch::Sender::new(0));
+        let cursors = Cursors { context: context.clone(), saved: Arc::default(), status, reached };
         context.tasks.spawn_until_stop("saved cursors", cursors.clone().follow(saved));
         cursors
     }
@@ -77,6 +80,16 @@ impl Cursors {
     /// Waits until everything that was saved before the start is known.
     pub async fn caught_up(&self) {
         self.status.caught_up().await;
+    }
+
+    /// Waits until everything is known that was saved before the call.
+    pub async fn catch_up(&self) -> Result<(), Error> {
+        let stream = find_stream(&self.context.jetstream, CURSORS).await?;
+        let stream = stream.ok_or_else(|| Error::Missing { stream: CURSORS.to_owned() })?;
+        let last = if stream.state.messages == 0 { 0 } else { stream.state.last_sequence };
+        let mut reached = self.reached.subscribe();
+        reached.wait_for(|reached| *reached >= last).await.expect("self keeps the sender");
+        Ok(())
     }
 
     /// Whether NATS was heard from recently.
@@ -132,13 +145,16 @@ impl Cursors {
     async fn follow(self, mut saved: mpsc::Receiver<Result<Item, Error>>) {
         while let Some(item) = saved.recv().await {
             match item {
-                Ok(Item::Record(record)) => match cursors(&record) {
-                    Ok(cursors) => self.apply(cursors, Some(record.stored)),
-                    Err(error) => {
-                        let sequence = record.sequence;
-                        tracing::warn!(sequence, %error, "a message of the stream CURSORS does not hold cursors");
+                Ok(Item::Record(record)) => {
+                    let sequence = record.sequence;
+                    match cursors(&record) {
+                        Ok(cursors) => self.apply(cursors, Some(record.stored)),
+                        Err(error) => {
+                            tracing::warn!(sequence, %error, "a message of the stream CURSORS does not hold cursors");
+                        }
                     }
-                },
+                    self.reached.send_replace(sequence);
+                }
                 Ok(Item::CaughtUp(_)) => self.status.set_caught_up(),
                 Ok(Item::Resumed) => {}
                 Err(error) => self.context.fail(error),

@@ -1,5 +1,7 @@
 //! Decisions between the messages of one write, in one batch or in several.
 
+use futures_util::StreamExt as _;
+
 use super::super::{deletion, message};
 use super::*;
 
@@ -48,5 +50,29 @@ async fn a_decision_between_two_messages_of_one_write_is_about_those_before_it()
             let expected = expected.map(|(text, decision)| (text.to_owned(), decision));
             assert_eq!(seen, expected, "in one batch: {in_one_batch}, written as {writes:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_was_denied_before_its_release_is_not_in_the_archive_for_a_moment() {
+    let mongod = Mongod::start().await;
+    let client = mongodb::Client::with_uri_str(mongod.uri()).await.unwrap();
+    let denial = Step::Deny { id: 8, room: 1 }.event(1);
+    let release = Step::Release { id: 8, room: 1, author: 7 }.event(2);
+    let after = message(1, "after");
+    for (case, in_one_batch) in [true, false].into_iter().enumerate() {
+        let mut config = config(&mongod).archiver;
+        config.database = format!("denied_{case}");
+        let archive = Archive::connect(&config).await.unwrap();
+        let messages = client.database(&config.database).collection::<Document>("chatting_log");
+        let mut changes = messages.watch().await.unwrap();
+        let entries = lines(&[&denial, &release, &after], in_one_batch);
+        let writes = if in_one_batch { vec![entries] } else { entries.chunks(1).map(<[Entry]>::to_vec).collect() };
+        for write in writes {
+            archive.write(write.into_iter().map(Ok).collect()).await.unwrap();
+        }
+        let change = changes.next().await.unwrap().unwrap();
+        let changed = change.document_key.unwrap();
+        assert_eq!(changed.get_str("_id").unwrap(), after.id.to_string(), "in one batch: {in_one_batch}");
     }
 }

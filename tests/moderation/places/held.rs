@@ -1,7 +1,7 @@
 //! Held messages, at all four places and on two nodes: moderators alone know of them until they are released.
 
 use super::*;
-use crate::support::{EventStream, ReviewHook, Says};
+use crate::support::{EventStream, Gate, Held, ReviewHook, Says};
 
 /// Of the presenter's room.
 const HOLDS: &str = "/v1/rooms/42/holds";
@@ -300,6 +300,37 @@ async fn only_moderators_of_the_room_see_and_decide_holds() {
     world.call(node, Method::POST, &no_id, &presenter(), None).await.assert_problem(400, "message_id_invalid");
     decided(&world.put(node, "/v1/rooms/42/moderators/8", &presenter(), json!({})).await);
     decided(&world.decide(node, &held, "deny", &token(8, "helper")).await);
+}
+
+/// Two tries of one post under a key, through two nodes of which one asks the hook. The hold is in the log first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_another_try_brings_into_the_room_waits_no_longer() {
+    let hook = ReviewHook::start().await;
+    let world = World::start_with(|settings| hook.settings(settings).set("ingest.review.deadline_ms", "10000")).await;
+    hook.say(Says::Hold);
+    let gate = Gate::start(&world.nats.url()).await;
+    let unreviewed = world.settings.clone().unset("ingest.review.url").unset("ingest.review.secret");
+    let other = Role::start("ingest", &unreviewed.set("nats.urls", &gate.url())).await;
+    let post = async |node: &Role| {
+        let url = format!("{}/v1/rooms/{PRESENTER}/messages", node.url());
+        let request = world.client.post(url).bearer_auth(token(7, "nick")).header("idempotency-key", "twice");
+        answer(request.json(&json!({ "text": "is this right?" }))).await
+    };
+    gate.hold(Held::Requests, "is this right?");
+    let (late, held) = tokio::join!(post(&other), async {
+        gate.caught().await;
+        let held = post(&world.nodes[0]).await;
+        world.queues_are(&[&held.json()]).await;
+        gate.release();
+        held
+    });
+    assert_eq!((held.status.as_u16(), &held.json()["held"]), (202, &json!(true)), "{held:?}");
+    assert_eq!((late.status.as_u16(), late.json()), (202, held.json()), "both tries have one answer");
+    let in_room = crate::ingest::messages(&world.nats.url()).await;
+    assert_eq!(in_room.iter().filter(|message| message["text"] == "is this right?").count(), 1, "{in_room:?}");
+    world.queues_are(&[]).await;
+    let denied = world.decide(&world.nodes[1], &held.json(), "deny", &moderator()).await;
+    denied.assert_problem(409, "already_released");
 }
 
 #[tokio::test(flavor = "multi_thread")]

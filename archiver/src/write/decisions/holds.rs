@@ -1,11 +1,13 @@
 //! Releases and denials of held messages. Both have the message's id, so `moderation_log` keeps the first of them. If
-//! that is a denial, a later release brought no message into the room, and its message is removed: in whichever order
-//! the two are archived.
+//! that is a denial, a later release brought no message into the room. Its message is not stored, or removed if the
+//! denial is archived after it.
+
+use std::collections::HashMap;
 
 use mongodb::bson::{DateTime, doc};
 
 use crate::mongo::database::Database;
-use crate::mongo::documents::MessageDocument;
+use crate::mongo::documents::{MessageDocument, PositionDocument};
 use crate::mongo::failure::Failure;
 use crate::work::Work;
 use crate::write::deduplicate::{self, EventDocument as _};
@@ -21,15 +23,25 @@ pub(crate) fn are_of_one_hold(one: &str, other: &str) -> bool {
     [one, other].iter().all(|kind| [RELEASED, DENIED].contains(kind))
 }
 
-/// Removes the messages of the batch's releases and denials that were denied first, after the batch is stored.
-pub(crate) async fn enforce(database: &Database, work: &Work) -> Result<(), Failure> {
+/// The messages of the batch's releases and denials that were denied first, with the denials' positions, after the
+/// decisions of the batch are stored.
+pub(crate) async fn denied(database: &Database, work: &Work) -> Result<HashMap<String, PositionDocument>, Failure> {
+    let standing = deduplicate::find(database, &database.decisions(), decided(work)).await?;
+    let denied = standing.into_values().filter(|decision| decision.kind == DENIED);
+    Ok(denied.map(|decision| (decision.id, decision.position)).collect())
+}
+
+/// The messages of the batch's releases and denials.
+fn decided(work: &Work) -> Vec<String> {
     let decisions = work.decisions.iter().map(|decision| &decision.document);
     let about_holds = decisions.filter(|decision| [RELEASED, DENIED].contains(&decision.kind.as_str()));
-    let ids: Vec<String> = about_holds.map(|decision| decision.id.clone()).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let standing = deduplicate::find(database, &database.decisions(), ids).await?;
+    about_holds.map(|decision| decision.id.clone()).collect()
+}
+
+/// Removes the messages of the batch's releases and denials that were denied first, after the batch is stored: another
+/// archiver may have stored a denial meanwhile, and this batch may have one whose release is archived already.
+pub(crate) async fn enforce(database: &Database, work: &Work) -> Result<(), Failure> {
+    let standing = deduplicate::find(database, &database.decisions(), decided(work)).await?;
     let mut released = Vec::new();
     for decision in standing.into_values() {
         if decision.kind == DENIED {
