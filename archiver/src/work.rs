@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat::{Body, ErasureMode, MessagePosted, Position, PresenterIdx, User, UserIdx};
+use chat::{Body, ErasureMode, MessagePosted, Position, PresenterIdx, User, UserIdx, folded};
 use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
 use nats::{Entry, Malformed};
 use serde_json::{Map, Value};
@@ -11,7 +11,6 @@ use serde_json::{Map, Value};
 use crate::mongo::documents::{
     Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, people, readable,
 };
-use crate::text_folding::folded;
 use crate::write::decisions::holds::RELEASED;
 
 /// The documents of one write, by collection.

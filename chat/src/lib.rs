@@ -40,6 +40,7 @@ mod posted;
 mod readers;
 mod reports;
 pub mod settings;
+mod text_folding;
 mod time;
 mod written;
 
@@ -67,4 +68,5 @@ pub use position::{InvalidPosition, Position};
 pub use posted::PostedLine;
 pub use readers::Readers;
 pub use reports::{MessageReported, ReportCategory, ReportClosed};
+pub use text_folding::folded;
 pub use time::now;
