@@ -72,7 +72,7 @@ pub struct ArchivedDecision {
 /// The decision that deleted a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
-    /// The decision's event: `message.deleted`, `room.cleared`, or a `user.banned` that purges.
+    /// The decision's event: `message.deleted`, `room.cleared`, `room.swept`, or a `user.banned` that purges.
     pub decision: EventId,
     /// The time of the decision.
     pub at: Timestamp,

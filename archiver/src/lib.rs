@@ -17,7 +17,6 @@ mod retention;
 mod retry;
 mod run;
 mod status;
-mod text_folding;
 #[cfg(test)]
 mod tidy;
 mod work;

@@ -21,6 +21,9 @@ use crate::{Config, Error};
 /// 1,000: the texts that one request removes.
 const PAGE: i64 = 1_000;
 
+/// A day: ingest undoes no sweep that is older.
+const UNDOABLE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// 24,000 days: MongoDB counts a TTL in 31 bits of seconds.
 const LONGEST: Span = Span::from_days(24_000);
 
@@ -161,7 +164,7 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
     }
 }
 
-/// Sweeps again and again: removes old texts, backfills what earlier versions did not write, finishes abandoned
+/// Sweeps again and again: removes old texts and rules, backfills what earlier versions did not write, finishes abandoned
 /// erasures. Never ends.
 pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
     let interval = config.retention.sweep.get();
@@ -170,6 +173,9 @@ pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
         // Retried by the next sweep. The writing side logs an outage of MongoDB.
         if let Err(failure) = forget_texts(&database, days(config.retention.deleted_text)).await {
             tracing::warn!("cannot remove the texts of deleted messages, retrying later: {failure}");
+        }
+        if let Err(failure) = forget_rules(&database, log.max_age()).await {
+            tracing::warn!("cannot remove the rules of old sweeps, retrying later: {failure}");
         }
         if let Err(failure) = backfill::fold_texts(&database).await {
             tracing::warn!("cannot fold the texts of an earlier version, retrying later: {failure}");
@@ -208,6 +214,21 @@ async fn forget_texts(database: &Database, days: u64) -> Result<(), Failure> {
     }
     if gone > 0 {
         tracing::info!(texts = gone, "removed the texts of {gone} messages that were deleted {days} days ago");
+    }
+    Ok(())
+}
+
+/// Removes the rules of sweeps that are older than the log. They have texts of people, who may be erased. Nothing needs
+/// them any more: every message that they are about is archived, and its mark tells which decision deleted it.
+async fn forget_rules(database: &Database, log_age: Duration) -> Result<(), Failure> {
+    let millis = i64::try_from(log_age.max(UNDOABLE_FOR).as_millis()).unwrap_or(i64::MAX);
+    let before = DateTime::from_millis(DateTime::now().timestamp_millis().saturating_sub(millis));
+    let old = doc! { "rule": { "$exists": true }, "at": { "$lt": before } };
+    let collection = database.decisions();
+    let update = async move { collection.update_many(old, doc! { "$unset": { "rule": "" } }).await };
+    let rules = database.ask(update).await?.modified_count;
+    if rules > 0 {
+        tracing::info!(rules, "removed the rules of {rules} sweeps that are older than the log");
     }
     Ok(())
 }

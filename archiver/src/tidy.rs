@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::mongo::collections;
 
 /// What `http` serves. None of it knows HTTP.
-const BELOW_HTTP: [&str; 12] = [
+const BELOW_HTTP: [&str; 11] = [
     "acknowledgements.rs",
     "archive.rs",
     "erasure",
@@ -16,7 +16,6 @@ const BELOW_HTTP: [&str; 12] = [
     "retention.rs",
     "retry.rs",
     "status.rs",
-    "text_folding.rs",
     "work.rs",
     "write",
 ];

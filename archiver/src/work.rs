@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat::{Body, ErasureMode, MessagePosted, Position, PresenterIdx, User, UserIdx};
+use chat::{Body, ErasureMode, MessagePosted, Position, PresenterIdx, User, UserIdx, folded};
 use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
 use nats::{Entry, Malformed};
 use serde_json::{Map, Value};
@@ -11,7 +11,6 @@ use serde_json::{Map, Value};
 use crate::mongo::documents::{
     Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, people, readable,
 };
-use crate::text_folding::folded;
 use crate::write::decisions::holds::RELEASED;
 
 /// The documents of one write, by collection.
@@ -135,10 +134,10 @@ impl Work {
     /// All users that the batch names.
     pub(crate) fn people(&self) -> BTreeSet<i64> {
         let decisions = self.decisions.iter().map(|decision| &decision.document);
-        let decisions = decisions.flat_map(|decision| [decision.by.as_ref().map(|by| by.user_idx), decision.user_idx]);
+        let decisions = decisions.flat_map(DecisionDocument::people);
         let messages = self.messages.iter().map(|message| message.document.user_idx);
         let lines = self.quarantine.iter().flat_map(|line| line.users.iter().copied());
-        messages.chain(decisions.flatten()).chain(lines).collect()
+        messages.chain(decisions).chain(lines).collect()
     }
 }
 
@@ -174,6 +173,8 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         user_idx: None,
         until: None,
         purge_from: None,
+        swept_from: None,
+        rule: None,
         reason,
         category: None,
         settings: None,
@@ -280,6 +281,15 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             ..decision(closed.by, closed.reason)
         }),
         Body::RoomCleared(cleared) => Mapped::Decision(decision(cleared.by, cleared.reason)),
+        Body::RoomSwept(swept) => Mapped::Decision(DecisionDocument {
+            swept_from: Some(DateTime::from_millis(swept.since(entry.at).as_millisecond())),
+            rule: Some((&swept.rule).into()),
+            ..decision(swept.by, swept.reason)
+        }),
+        Body::SweepUndone(undone) => Mapped::Decision(DecisionDocument {
+            target: Some(undone.target.to_string()),
+            ..decision(undone.by, undone.reason)
+        }),
         Body::UserBanned(banned) => Mapped::Decision(DecisionDocument {
             user_idx: Some(banned.user.get()),
             until: banned.until.map(|until| DateTime::from_millis(until.as_millisecond())),

@@ -11,6 +11,7 @@ use crate::kind::EventKind;
 use crate::malformed::{MalformedEvent, parse};
 use crate::posted::PostedLine;
 use crate::reports::{MessageReported, ReportClosed};
+use crate::sweeps::{RoomSwept, SweepUndone};
 use crate::time::optional_millis;
 
 /// What happened. The variant is the member `type`; its fields stand beside `type` in the line.
@@ -50,6 +51,10 @@ pub enum Body {
     RoomCleared(RoomCleared),
     /// `room.updated`
     RoomUpdated(RoomUpdated),
+    /// `room.swept`
+    RoomSwept(Box<RoomSwept>),
+    /// `sweep.undone`
+    SweepUndone(SweepUndone),
     /// `user.erased`
     UserErased(UserErased),
     /// `presenter.connected`
@@ -317,6 +322,8 @@ impl Body {
             Body::ModeratorRemoved(_) => EventKind::ModeratorRemoved,
             Body::RoomCleared(_) => EventKind::RoomCleared,
             Body::RoomUpdated(_) => EventKind::RoomUpdated,
+            Body::RoomSwept(_) => EventKind::RoomSwept,
+            Body::SweepUndone(_) => EventKind::SweepUndone,
             Body::UserErased(_) => EventKind::UserErased,
             Body::PresenterConnected(_) => EventKind::PresenterConnected,
             Body::PresenterDisconnected(_) => EventKind::PresenterDisconnected,
@@ -361,6 +368,8 @@ impl Body {
             EventKind::ModeratorRemoved => Body::ModeratorRemoved(parse(line)?),
             EventKind::RoomCleared => Body::RoomCleared(parse(line)?),
             EventKind::RoomUpdated => Body::RoomUpdated(parse(line)?),
+            EventKind::RoomSwept => Body::RoomSwept(parse(line)?),
+            EventKind::SweepUndone => Body::SweepUndone(parse(line)?),
             EventKind::UserErased => Body::UserErased(parse(line)?),
             EventKind::PresenterConnected => Body::PresenterConnected(parse(line)?),
             EventKind::PresenterDisconnected => Body::PresenterDisconnected(parse(line)?),

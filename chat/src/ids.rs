@@ -118,6 +118,9 @@ pub struct EventId(pub(crate) Uuid);
 const KEYED_EVENTS: Uuid = Uuid::from_u128(0x6f0a_3c5e_5d0b_4d57_9a62_0c5f_0e6c_41b7);
 
 impl EventId {
+    /// No id is less.
+    pub const LEAST: EventId = EventId(Uuid::nil());
+
     /// A new id.
     pub fn new() -> EventId {
         EventId(Uuid::now_v7())
@@ -137,6 +140,11 @@ impl EventId {
     /// The id of the event that holds this message: the message's own id stays free for its release or denial.
     pub fn of_hold(message: EventId) -> EventId {
         EventId(Uuid::new_v5(&message.0, b"held"))
+    }
+
+    /// The id under which readers get what a sweep, or its end, does to this message.
+    pub fn of_swept(EventId(decision): EventId, EventId(message): EventId) -> EventId {
+        EventId(Uuid::new_v5(&decision, message.as_bytes()))
     }
 
     /// Whether the id was derived from an idempotency key.

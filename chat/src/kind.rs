@@ -42,6 +42,10 @@ pub enum EventKind {
     RoomCleared,
     /// `room.updated`
     RoomUpdated,
+    /// `room.swept`
+    RoomSwept,
+    /// `sweep.undone`
+    SweepUndone,
     /// `user.erased`
     UserErased,
     /// `presenter.connected`
@@ -54,7 +58,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that this version knows.
-    pub const KNOWN: [EventKind; 19] = [
+    pub const KNOWN: [EventKind; 21] = [
         EventKind::MessagePosted,
         EventKind::MessageDeleted,
         EventKind::MessageRestored,
@@ -71,6 +75,8 @@ impl EventKind {
         EventKind::ModeratorRemoved,
         EventKind::RoomCleared,
         EventKind::RoomUpdated,
+        EventKind::RoomSwept,
+        EventKind::SweepUndone,
         EventKind::UserErased,
         EventKind::PresenterConnected,
         EventKind::PresenterDisconnected,
@@ -95,6 +101,8 @@ impl EventKind {
             EventKind::ModeratorRemoved => "moderator.removed",
             EventKind::RoomCleared => "room.cleared",
             EventKind::RoomUpdated => "room.updated",
+            EventKind::RoomSwept => "room.swept",
+            EventKind::SweepUndone => "sweep.undone",
             EventKind::UserErased => "user.erased",
             EventKind::PresenterConnected => "presenter.connected",
             EventKind::PresenterDisconnected => "presenter.disconnected",
@@ -127,6 +135,8 @@ impl From<&str> for EventKind {
             "moderator.removed" => EventKind::ModeratorRemoved,
             "room.cleared" => EventKind::RoomCleared,
             "room.updated" => EventKind::RoomUpdated,
+            "room.swept" => EventKind::RoomSwept,
+            "sweep.undone" => EventKind::SweepUndone,
             "user.erased" => EventKind::UserErased,
             "presenter.connected" => EventKind::PresenterConnected,
             "presenter.disconnected" => EventKind::PresenterDisconnected,

@@ -40,6 +40,9 @@ mod posted;
 mod readers;
 mod reports;
 pub mod settings;
+mod sweep_preview;
+mod sweeps;
+mod text_folding;
 mod time;
 mod written;
 
@@ -67,4 +70,7 @@ pub use position::{InvalidPosition, Position};
 pub use posted::PostedLine;
 pub use readers::Readers;
 pub use reports::{MessageReported, ReportCategory, ReportClosed};
+pub use sweep_preview::{PreviewedMessage, SweepPreview};
+pub use sweeps::{RoomSwept, SweepMatcher, SweepRule, SweepUndone};
+pub use text_folding::folded;
 pub use time::now;

@@ -75,6 +75,8 @@ export interface MessageDeleted extends RoomEvent {
   type: 'message.deleted';
   /** The `id` of the message. */
   target: string;
+  /** The `id` of the sweep that deletes it, among others. */
+  sweep?: string;
   by?: User;
   reason?: string;
 }
@@ -86,6 +88,8 @@ export interface MessageRestored extends RoomEvent {
   target: string;
   /** The message. Absent if the server does not hold it any more, or it was deleted again. */
   message?: MessagePosted;
+  /** The `id` of the sweep whose end restores it. */
+  sweep?: string;
   by?: User;
   reason?: string;
 }
@@ -93,6 +97,22 @@ export interface MessageRestored extends RoomEvent {
 /** Hide every earlier message. */
 export interface RoomCleared extends RoomEvent {
   type: 'room.cleared';
+  by?: User;
+  reason?: string;
+}
+
+/** A sweep. The deletions of its messages precede it: nothing is left to do. */
+export interface RoomSwept extends RoomEvent {
+  type: 'room.swept';
+  secondsBack: number;
+  by?: User;
+  reason?: string;
+}
+
+/** The end of the sweep with the `id` `target`. The restorations of its messages precede it. */
+export interface SweepUndone extends RoomEvent {
+  type: 'sweep.undone';
+  target: string;
   by?: User;
   reason?: string;
 }
@@ -164,6 +184,8 @@ export type ChatEvent =
   | MessageDeleted
   | MessageRestored
   | RoomCleared
+  | RoomSwept
+  | SweepUndone
   | UserBanned
   | UserUnbanned
   | ModeratorAdded

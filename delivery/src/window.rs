@@ -5,7 +5,7 @@
 //! - A reader learns of a gap if events after its position were evicted.
 //! - The window stays within its bounds, whatever the number of rooms and readers.
 //! - A room within its share keeps its events, however much other rooms say.
-//! - A deleted text is not handed out again unless its message is restored, and no part of a message whose author was
+//! - A deleted text is not handed out again unless its message is restored, or the sweep undone, and no part of a message whose author was
 //!   erased is.
 //!
 //! **Shares.** An event is evicted when it is too old. When the window is full, the oldest event of the largest room is
@@ -32,12 +32,13 @@ mod kept;
 mod page;
 mod queue;
 mod restoration;
+mod sweeps;
 #[cfg(test)]
 mod tests;
 mod usage;
 mod wakes;
 
-use erasure::{Erasure, about_target, forget_erased};
+use erasure::{Erasure, about_target};
 use extent::{Extent, end_of_batch, just_before};
 use kept::Kind;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub(crate) use kept::deleted;
 pub(crate) use kept::{Deleted, Effect, Incoming, Kept, Shown, Withheld};
 pub(crate) use page::{Ask, Beginning, Limit, Page};
 use queue::{INDEX_BYTES, Queue, shrink};
+use sweeps::Sweep;
 pub(crate) use usage::Usage;
 use wakes::Wakes;
 
@@ -85,6 +87,8 @@ pub(crate) struct Bounds {
 struct RoomWindow {
     partition: u32,
     events: Queue,
+    /// The sweeps among them that count. The names in their lines take more than these, and count as bytes.
+    sweeps: Vec<Sweep>,
     /// The last evicted event that a client would have seen, since the room is known. Kept for long: a presenter who
     /// returns to a quiet room has missed nothing, however old the position.
     evicted: Option<Position>,
@@ -174,9 +178,16 @@ impl Window {
                                 .filter(|message| whole_after.is_none_or(|whole_after| message.position > whole_after));
                             about_target(&mut kept, message, &everywhere.erasures);
                             restoration::attach(&mut kept, message);
+                            sweeps::forget(&mut room.sweeps, target);
                         }
                         Effect::Clears => events.kept.iter_mut().for_each(Kept::delete),
                         Effect::Purges(user, since) => restoration::purge(&mut events.kept, user, since),
+                        Effect::Sweeps(rule, since) => {
+                            sweeps::sweep(&mut events.kept, &mut room.sweeps, &mut kept, &rule, since);
+                        }
+                        Effect::Unsweeps(sweep) => {
+                            sweeps::undo(&mut events.kept, &mut room.sweeps, &mut kept, sweep);
+                        }
                     }
                     everywhere.wakes.wake(presenter, self.pushes, &mut woken);
                     self.by_bytes.remove(&(events.bytes, presenter));
@@ -253,8 +264,13 @@ impl Window {
                 if after > 0 {
                     self.by_bytes.insert((after, presenter));
                 }
+                let room = self.rooms.get_mut(&presenter).expect("it held events");
+                if kept.kind == Kind::Sweep {
+                    // All that it hides was evicted before it.
+                    room.sweeps.retain(|sweep| sweep.position != kept.position);
+                }
                 if kept.kind != Kind::Hidden {
-                    self.rooms.get_mut(&presenter).expect("it held events").evicted = Some(kept.position);
+                    room.evicted = Some(kept.position);
                 }
             }
             Holder::Every(partition) => {
@@ -287,55 +303,6 @@ impl Window {
             Ask::After(cursor) if is_held(cursor) => Beginning { cursor: Some(cursor), whole: true },
             Ask::Lost(cursor) if is_held(cursor) => Beginning { cursor: Some(cursor), whole: false },
             Ask::After(_) | Ask::Lost(_) | Ask::Unknown => Beginning { cursor: oldest.or(whole_after), whole: false },
-        }
-    }
-
-    /// The events after `cursor`, a position of this log, in a room of the partition. Without a cursor: all that are
-    /// held.
-    pub(crate) fn after(
-        &self,
-        presenter: PresenterIdx,
-        partition: u32,
-        cursor: Option<Position>,
-        limit: Limit,
-    ) -> Page {
-        let room = self.rooms.get(&presenter);
-        let gap = cursor.is_some_and(|cursor| {
-            let missed = |position: Position| cursor < position;
-            room.and_then(|room| room.evicted).is_some_and(missed)
-                || self.extents.get(&partition).is_some_and(|extent| missed(extent.whole_after))
-        });
-        let own = room.map(|room| room.events.after(cursor));
-        let erasures = self.everywhere.get(&partition).map(|every| &every.erasures);
-        let every = self.everywhere.get(&partition).map(|every| every.events.after(cursor));
-        let (mut own, mut every) = (own.into_iter().flatten().peekable(), every.into_iter().flatten().peekable());
-        let mut bytes = 0;
-        let mut events = Vec::new();
-        let is_partial = loop {
-            let of_every = match (own.peek(), every.peek()) {
-                (Some(own), Some(every)) => every.position < own.position,
-                (own, _) => own.is_none(),
-            };
-            let Some(kept) = (if of_every { every.next() } else { own.next() }) else { break false };
-            bytes += kept.bytes().max(1);
-            if events.len() == limit.events || !events.is_empty() && bytes > limit.bytes {
-                break true;
-            }
-            let mut kept = kept.clone();
-            if let Some(erasures) = erasures {
-                forget_erased(&mut kept, erasures);
-            }
-            events.push(kept);
-        };
-        Page { events, is_partial, gap }
-    }
-
-    /// How far a reader at `cursor` has come. Beyond the last event of its room, if only events of other rooms follow.
-    pub(crate) fn reached(&self, presenter: PresenterIdx, partition: u32, cursor: Position) -> Position {
-        let Page { events, gap, .. } = self.after(presenter, partition, Some(cursor), Limit { events: 1, bytes: 0 });
-        match self.extents.get(&partition) {
-            Some(extent) if !gap && events.is_empty() => cursor.max(extent.last),
-            _ => cursor,
         }
     }
 

@@ -3,9 +3,11 @@
 pub(crate) mod decide;
 pub(crate) mod decide_hold;
 pub(crate) mod holds;
+pub(crate) mod preview;
 pub(crate) mod report;
 pub(crate) mod restored;
 pub(crate) mod rights;
 pub(crate) mod rules;
 pub(crate) mod settings;
+pub(crate) mod sweeps;
 pub(crate) mod term;

@@ -17,6 +17,7 @@ use web::IDX_BOUNDS;
 use web::auth::TokenError;
 
 use crate::http::gateway::ForwardError;
+use crate::moderation::sweeps::{InvalidRule, LONGEST_SECONDS_BACK};
 use crate::moderation::term::{LONGEST_PURGE_SECONDS, LONGEST_TERM_SECONDS};
 use crate::posting::admission::Overloaded;
 use crate::posting::limits::{self, Limited, Quota, Spent};
@@ -74,6 +75,14 @@ pub(crate) enum Refusal {
     Setting(InvalidSetting),
     /// The change names no setting.
     SettingMissing,
+    /// The rule of a sweep is invalid.
+    Rule(InvalidRule),
+    SecondsBackInvalid,
+    SweepIdInvalid,
+    /// No such sweep of the room can be undone.
+    NotSwept,
+    /// The room has this many sweeps that can be undone.
+    TooManySweeps(usize),
     NotDeleted,
     /// No such message waits for a moderator in the room.
     NotHeld,
@@ -158,6 +167,7 @@ const ERRORS: &str = "reference/ingest-api.md#errors";
 const RETRIES: &str = "reference/moderation.md#retries";
 const DELETION: &str = "reference/moderation.md#delete-a-message";
 const HOLDS: &str = "reference/moderation.md#held-messages";
+const SWEEPS: &str = "reference/moderation.md#sweeps";
 const BANS: &str = "reference/moderation.md#list-bans";
 const BAN: &str = "reference/moderation.md#ban-time-out-unban";
 const REPORTS: &str = "reference/moderation.md#report-a-message";
@@ -283,6 +293,16 @@ table! {
     { SettingMissing } => Settings, 400, "setting_invalid",
         format!("The member \"settings\" is empty. Send one or more of {NAMED}."), NOT_SENT, see SETTINGS;
     { NotDeleted } => Deletion, 404, "not_deleted", "The message is not deleted: it was restored already.", NOT_SENT;
+    { Rule(error) } with error = InvalidRule::Members =>
+        NewSweep, 400, "rule_invalid", sentence(error), NOT_SENT, see SWEEPS;
+    { SecondsBackInvalid } => NewSweep, 400, "seconds_back_invalid",
+        format!("The secondsBack must be an integer from 1 to {LONGEST_SECONDS_BACK}."), NOT_SENT, see SWEEPS;
+    { TooManySweeps(most) } with most = 50 => NewSweep, 409, "too_many_sweeps",
+        format!("The room has {most} sweeps that can still be undone, the maximum. Undo one, or wait until the oldest \
+                 can no longer be undone."), NOT_SENT, see SWEEPS;
+    { SweepIdInvalid } => Sweep, 400, "sweep_id_invalid", "The sweepId must be a UUID.", NOT_SENT, see SWEEPS;
+    { NotSwept } => Sweep, 404, "not_swept",
+        "No such sweep of the room can be undone. It may be undone already, or its time may be over.", NOT_SENT, see SWEEPS;
     { NotHeld } => Held, 404, "not_held",
         "No such message waits for a moderator in the room. Its time may be over, or it was deleted.", NOT_SENT, see HOLDS;
     { AlreadyReleased } => Held, 409, "already_released",
@@ -406,6 +426,7 @@ from! {
     InvalidText => Text,
     Limited => Limited,
     InvalidAttributes => Attributes,
+    InvalidRule => Rule,
     InvalidSetting => Setting,
     AppendError => Append,
     Malformed => BodyMalformed

@@ -67,6 +67,7 @@ pub use read::consume::{Backlog, Consumer, Delivery};
 pub use read::entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed, believed};
 pub use read::event_tail::{EventTail, StoredEvent};
 pub use read::lookup::Lookup;
+pub use read::scan::ScanEnd;
 pub use read::tail::{Start, Tail, TailStatus};
 pub use setup::wanted::{Change, Difference};
 pub use setup::{plan, set_up};

@@ -27,6 +27,8 @@ use crate::read::entry::Entry;
 use crate::read::event_tail::EventTail;
 use crate::read::lookup;
 use crate::read::lookup::Lookup;
+use crate::read::scan;
+use crate::read::scan::ScanEnd;
 use crate::read::tail::{Copies, Start, Tail};
 use crate::setup;
 use crate::state::cursors::Cursors;
@@ -208,6 +210,18 @@ impl Log {
         most: usize,
     ) -> Result<Lookup, Error> {
         lookup::find(&self.context, presenter, id, after, most).await
+    }
+
+    /// Hands out what the room's partition has of the room and of every room, from the first batch stored at or after that
+    /// time to the present end, each event once. It reads at most `most` events of all rooms.
+    pub async fn scan(
+        &self,
+        presenter: PresenterIdx,
+        since: Timestamp,
+        most: usize,
+        take: impl FnMut(Entry),
+    ) -> Result<ScanEnd, Error> {
+        scan::scan(&self.context, presenter, since, most, take).await
     }
 
     /// Compares the log with positions that were saved elsewhere, each with its partition. If the log does not reach

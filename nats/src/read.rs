@@ -10,4 +10,5 @@ pub(crate) mod lookup;
 mod pull;
 pub(crate) mod reader;
 pub(crate) mod recent;
+pub(crate) mod scan;
 pub(crate) mod tail;

@@ -1,11 +1,11 @@
 //! `chatting-server log tail` and `dev watch`: print events as they stand in the log. They read the log, as delivery
 //! does, not a presenter's socket: a room has one session, and it belongs to the presenter.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 use std::time::Duration;
 
-use chat::{Body, Event, MessagePosted, Position, PresenterIdx, User, UserIdx};
+use chat::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, SweepMatcher, User, UserIdx};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use nats::{Entry, Log, Start};
@@ -65,6 +65,8 @@ struct Printer {
 struct Found {
     entry: Entry,
     event: Event,
+    /// Of a sweep: its rule.
+    sweep: Option<SweepMatcher>,
 }
 
 /// Prints events until the process is stopped, each once, also across reconnects. Without following it ends after the
@@ -124,7 +126,11 @@ impl Printer {
             }
             // Events of a later version are unreadable, and skipped.
             if let Ok(event) = entry.event() {
-                found.push(Found { entry, event });
+                let sweep = match &event.body {
+                    Body::RoomSwept(swept) => Some(SweepMatcher::new(&swept.rule)),
+                    _ => None,
+                };
+                found.push(Found { entry, event, sweep });
             }
         }
         found
@@ -132,16 +138,16 @@ impl Printer {
 
     /// Leaves out messages that were deleted since, but from JSON.
     fn print_past(&self, past: &[Found]) -> std::io::Result<()> {
-        let events: Vec<&Event> = past.iter().map(|found| &found.event).collect();
+        let undone: HashSet<EventId> = past.iter().filter_map(|found| undone(&found.event)).collect();
         for (place, found) in past.iter().enumerate() {
-            if self.wanted.style == Style::Json || is_left(&found.event, &events[place..]) {
+            if self.wanted.style == Style::Json || is_left(&found.event, &past[place..], &undone) {
                 self.print(found)?;
             }
         }
         Ok(())
     }
 
-    fn print(&self, Found { entry, event }: &Found) -> std::io::Result<()> {
+    fn print(&self, Found { entry, event, .. }: &Found) -> std::io::Result<()> {
         let line = match self.wanted.style {
             Style::Brief => {
                 format!("{} {}", local(event.at).strftime("%H:%M:%S"), printable(&line(event)))
@@ -172,15 +178,23 @@ fn names(entry: &Entry, user: UserIdx) -> bool {
     [user, by, released_by].into_iter().any(|person| is(person) || is(&person["idx"]))
 }
 
-/// Whether the later events leave a message's text.
-fn is_left(event: &Event, later: &[&Event]) -> bool {
+/// The sweep that the event undoes.
+fn undone(event: &Event) -> Option<EventId> {
+    match &event.body {
+        Body::SweepUndone(undone) => Some(undone.target),
+        _ => None,
+    }
+}
+
+/// Whether the later events leave a message's text. `undone`: the sweeps that are undone.
+fn is_left(event: &Event, later: &[Found], undone: &HashSet<EventId>) -> bool {
     let posted = match &event.body {
         Body::MessagePosted(posted) => posted,
         Body::MessageReleased(released) => &released.posted,
         _ => return true,
     };
     let mut is_left = true;
-    for later in later {
+    for Found { event: later, sweep, .. } in later {
         match &later.body {
             Body::MessageDeleted(deleted) if deleted.target == event.id => is_left = false,
             Body::RoomCleared(_) => is_left = false,
@@ -188,6 +202,11 @@ fn is_left(event: &Event, later: &[&Event]) -> bool {
                 let purge = banned.purge_seconds.filter(|_| later.presenter.is_some());
                 let since = |seconds: u32| later.at - std::time::Duration::from_secs(seconds.into());
                 is_left &= purge.is_none_or(|seconds| event.at < since(seconds));
+            }
+            Body::RoomSwept(swept) if later.presenter == event.presenter && !undone.contains(&later.id) => {
+                let MessagePosted { user, text, flags, .. } = posted;
+                let is_swept = sweep.as_ref().is_some_and(|rule| rule.matches(user, text, flags));
+                is_left &= !is_swept || event.at < swept.since(later.at);
             }
             Body::MessageRestored(restored) if restored.target == event.id => is_left = true,
             Body::UserErased(erased) if erased.user == posted.user.idx => return false,
@@ -262,6 +281,11 @@ fn line(event: &Event) -> String {
             let settings = serde_json::Value::from(updated.settings.clone());
             decided(format!("the room's settings are {settings}"), &updated.by, &updated.reason)
         }
+        Body::RoomSwept(swept) => {
+            let what = format!("sweep {}: a rule deletes messages of the last {} s", event.id, swept.seconds_back);
+            decided(what, &swept.by, &swept.reason)
+        }
+        Body::SweepUndone(undone) => decided(format!("sweep {} is undone", undone.target), &undone.by, &undone.reason),
         Body::UserErased(erased) => {
             decided(format!("user {} is erased: what they wrote is not shown any more", erased.user), &erased.by, &None)
         }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use archiver::{Archive, ArchivedMessage};
 use chat::{Body, ErasureMode, Event, EventId, Hold, MessageDeleted, MessageDenied, MessagePosted, MessageReleased};
-use chat::{MessageReported, MessageRestored, ReportClosed, RoomCleared, UserBanned, UserErased};
+use chat::{MessageReported, MessageRestored, ReportClosed, RoomCleared, RoomSwept, SweepMatcher, SweepRule};
+use chat::{SweepUndone, UserBanned, UserErased};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use mongodb::bson::{Bson, Document, doc};
@@ -47,6 +48,16 @@ enum Step {
         id: u8,
         room: i64,
         seconds: u32,
+    },
+    Sweep {
+        id: u8,
+        room: i64,
+        seconds: u32,
+    },
+    Unsweep {
+        id: u8,
+        room: i64,
+        target: u8,
     },
     /// Of messages that were held, with ids of their own.
     Release {
@@ -86,6 +97,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..4_u8, 0..12_u8).prop_map(move |(id, target)| Step::Restore { id, room: room(id), target }),
         1 => (0..3_u8).prop_map(move |id| Step::Clear { id, room: room(id) }),
         2 => (0..4_u8, 1..12_u32).prop_map(move |(id, seconds)| Step::Purge { id, room: room(id), seconds }),
+        3 => (0..4_u8, 1..12_u32).prop_map(move |(id, seconds)| Step::Sweep { id, room: room(id), seconds }),
+        3 => (0..4_u8, 0..4_u8).prop_map(move |(id, target)| Step::Unsweep { id, room: room(id), target }),
         3 => (8..12_u8).prop_map(move |id| Step::Release { id, room: room(id), author: 7 + i64::from(id / 2 % 2) }),
         2 => (8..12_u8).prop_map(move |id| Step::Deny { id, room: room(id) }),
         2 => (0..4_u8, 0..8_u8).prop_map(move |(id, target)| Step::Report { id, room: room(id), target }),
@@ -144,6 +157,20 @@ impl Step {
                 let banned = UserBanned { user: purged, until: None, purge_seconds, by: user(room), reason: None };
                 (id(5, decision), room, Body::UserBanned(banned))
             }
+            Step::Sweep { id: decision, room, seconds } => {
+                // The first of each room by texts, the second by its users.
+                let (texts, users) = match decision / 2 {
+                    0 => (Some((0..12).step_by(3).map(|message| format!("TEXT {message}")).collect()), None),
+                    _ => (None, Some(vec![user(7).idx])),
+                };
+                let rule = SweepRule { texts, users, label: None };
+                let swept = RoomSwept { rule, seconds_back: seconds, by: user(room), reason: None };
+                (id(8, decision), room, Body::RoomSwept(Box::new(swept)))
+            }
+            Step::Unsweep { id: decision, room, target } => {
+                let undone = SweepUndone { target: id(8, target), by: user(room), reason: None };
+                (id(9, decision), room, Body::SweepUndone(undone))
+            }
             Step::Release { id: message, room, author } => {
                 let posted = MessagePosted::new(user(author), format!("text {message}"));
                 let position = chat::Position { epoch: 1, sequence: 1, index: 0 };
@@ -184,24 +211,41 @@ fn expected_reports(log: &[Entry]) -> BTreeMap<EventId, (u64, Option<EventId>, O
     reports
 }
 
+/// The sweeps that a later decision of their room undoes. Only the first copy of each event counts.
+fn undone(log: &[Entry]) -> BTreeSet<EventId> {
+    let mut seen = BTreeSet::new();
+    let (mut sweeps, mut undone) = (BTreeSet::new(), BTreeSet::new());
+    for entry in log.iter().filter(|entry| seen.insert(entry.id)) {
+        match entry.event().unwrap().body {
+            Body::RoomSwept(_) => _ = sweeps.insert((entry.id, entry.presenter)),
+            Body::SweepUndone(undoing) if sweeps.contains(&(undoing.target, entry.presenter)) => {
+                undone.insert(undoing.target);
+            }
+            _ => {}
+        }
+    }
+    undone
+}
+
 /// The expected archive: the first copy of each event, and of the deletions after a message and after its latest
 /// restoration the first. A release and a denial have the id of their message.
 fn expected(log: &[Entry]) -> BTreeMap<EventId, (u64, Option<(EventId, Timestamp)>)> {
     let mut seen = BTreeSet::new();
     let mut messages: BTreeMap<EventId, (u64, Option<(EventId, Timestamp)>)> = BTreeMap::new();
     let (mut rooms, mut posts) = (BTreeMap::new(), BTreeMap::new());
+    let undone = undone(log);
     for entry in log.iter().filter(|entry| seen.insert(entry.id)) {
         let event = entry.event().unwrap();
         let taken_away: Vec<EventId> = match event.body {
             Body::MessageDenied(_) => continue,
             Body::MessageReleased(released) => {
-                posts.insert(entry.id, (released.posted.user.idx, entry.at));
+                posts.insert(entry.id, (released.posted, entry.at));
                 messages.insert(entry.id, (entry.position.sequence, None));
                 rooms.insert(entry.id, entry.presenter);
                 continue;
             }
             Body::MessagePosted(posted) => {
-                posts.insert(entry.id, (posted.user.idx, entry.at));
+                posts.insert(entry.id, (posted, entry.at));
                 messages.insert(entry.id, (entry.position.sequence, None));
                 rooms.insert(entry.id, entry.presenter);
                 continue;
@@ -215,8 +259,16 @@ fn expected(log: &[Entry]) -> BTreeMap<EventId, (u64, Option<(EventId, Timestamp
             }
             Body::UserBanned(banned) => {
                 let since = entry.at - Duration::from_secs(banned.purge_seconds.unwrap().into());
-                let is_purged = |id: &&EventId| posts[*id].0 == banned.user && posts[*id].1 >= since;
+                let is_purged = |id: &&EventId| posts[*id].0.user.idx == banned.user && posts[*id].1 >= since;
                 messages.keys().filter(is_purged).copied().collect()
+            }
+            Body::RoomSwept(swept) if !undone.contains(&entry.id) => {
+                let (rule, since) = (SweepMatcher::new(&swept.rule), swept.since(entry.at));
+                let is_swept = |id: &&EventId| {
+                    let (MessagePosted { user, text, flags, .. }, sent) = &posts[*id];
+                    rule.matches(user, text, flags) && *sent >= since
+                };
+                messages.keys().filter(is_swept).copied().collect()
             }
             Body::RoomCleared(_) => messages.keys().copied().collect(),
             _ => Vec::new(),

@@ -31,6 +31,7 @@ mod room;
 mod search;
 mod statistics;
 mod status;
+mod sweeps;
 mod trace;
 
 use std::collections::HashMap;

@@ -18,7 +18,7 @@ fn clear() -> Event {
 }
 
 /// Every answer about the room that has messages or counts them, as a moderator gets it.
-async fn answers(archiver: &Role) -> Vec<(String, String)> {
+pub(super) async fn answers(archiver: &Role) -> Vec<(String, String)> {
     let reader = Reader::moderator(archiver);
     let broadcasts = reader.get("/v1/rooms/42/broadcasts", &[]).await;
     let broadcast = format!("/v1/rooms/42/broadcasts/{}", broadcasts["broadcasts"][0]["id"].as_str().unwrap());
@@ -92,7 +92,7 @@ async fn a_restored_message_is_in_every_answer_as_if_it_had_never_been_deleted()
 }
 
 /// The messages of the room, as they are stored, whenever that was.
-async fn stored(world: &World) -> Vec<Document> {
+pub(super) async fn stored(world: &World) -> Vec<Document> {
     let mut found = world.collection("chatting_log").find(doc! {}).sort(doc! { "position": 1 }).await.unwrap();
     let mut documents = Vec::new();
     while found.advance().await.unwrap() {

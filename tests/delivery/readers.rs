@@ -7,6 +7,7 @@ mod moderators;
 mod reports;
 mod restored;
 mod sockets;
+mod swept;
 mod tickets;
 
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use async_nats::jetstream;
-use chat::{Body, Event, EventId, Position, UserBanned, UserIdx, UserUnbanned};
+use chat::{Body, Event, EventId, Position, RoomSwept, SweepRule, SweepUndone, UserBanned, UserIdx, UserUnbanned};
 use futures_util::future::join_all;
 use nats::{AppendError, Config, Log, Start, Subject};
 
@@ -190,10 +190,15 @@ async fn unknown_values_of_a_bucket_are_ignored_and_can_be_replaced() {
 #[tokio::test]
 async fn a_decision_is_about_its_room_and_user_or_its_room() {
     let unbanned = Body::UserUnbanned(UserUnbanned { user: user(7), by: moderator(), reason: None });
+    let swept = RoomSwept { rule: SweepRule::default(), seconds_back: 60, by: moderator(), reason: None };
+    let sweep = Event::now(presenter(42), Body::RoomSwept(Box::new(swept)));
+    let undone = Body::SweepUndone(SweepUndone { target: sweep.id, by: moderator(), reason: None });
     let cases = [
         (banned(7, "x"), Some(Subject::Ban(Some(presenter(42)), user(7)))),
         (Event::now(presenter(42), unbanned.clone()), Some(Subject::Ban(Some(presenter(42)), user(7)))),
         (Event { presenter: None, ..Event::now(presenter(1), unbanned) }, Some(Subject::Ban(None, user(7)))),
+        (sweep.clone(), Some(Subject::Sweep(presenter(42), sweep.id))),
+        (Event::now(presenter(42), undone), Some(Subject::Sweep(presenter(42), sweep.id))),
         (message(42, "hi"), None),
     ];
     for (event, subject) in cases {

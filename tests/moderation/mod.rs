@@ -13,6 +13,7 @@ mod moderators;
 mod places;
 mod reports;
 mod settings;
+mod sweeps;
 
 use std::time::Duration;
 

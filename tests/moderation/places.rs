@@ -3,6 +3,7 @@
 mod held;
 mod pinned;
 mod restored;
+mod swept;
 
 use std::collections::VecDeque;
 

@@ -28,9 +28,12 @@ async fn ingest_does_what_its_document_says() {
     // all posts, and a banned user cannot become a moderator.
     // A moderator of every room, with a number that generated bans are unlikely to have.
     let token = token_with(json!({ "user_idx": 9_007_199_254_740_991_i64, "scope": "chat:moderate chat:attributes" }));
-    for tags in
-        [["messages", "original", "service", "reports", "holds"].as_slice(), &["moderators"], &["bans"], &["settings"]]
-    {
+    for tags in [
+        ["messages", "original", "service", "reports", "holds", "sweeps"].as_slice(),
+        &["moderators"],
+        &["bans"],
+        &["settings"],
+    ] {
         let tags: Vec<&str> = tags.iter().flat_map(|tag| ["--include-tag", tag]).collect();
         schemathesis("ingest", &ingest, &token, &tags).await;
     }

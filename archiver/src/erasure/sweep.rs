@@ -51,6 +51,7 @@ enum Change {
 pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Result<(), Failure> {
     let others = Tombstones::of_users(database, [erasure.user_idx].into()).await?;
     let steps = steps(database, erasure, &others);
+    rename_in_rules(database, erasure, &others).await?;
     for step in &steps {
         let mut about = step.about.clone();
         while let Some(page) = next_page(database, erasure, step, &mut about, &steps, &others).await? {
@@ -58,6 +59,21 @@ pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Res
         }
     }
     Ok(())
+}
+
+/// Puts the pseudonym in place of the user in the rules of sweeps, and removes the reasons of those. Repeating it changes
+/// nothing. The receipt does not count it: a rule is no decision about one user.
+async fn rename_in_rules(database: &Database, erasure: &ErasureDocument, others: &Tombstones) -> Result<(), Failure> {
+    let (user, pseudonym) = (erasure.user_idx, erasure.pseudonym);
+    let mut about = erasure.range("position", others.all());
+    // The index of rules has the first condition.
+    about.insert("rule", doc! { "$exists": true });
+    about.insert("rule.users", user);
+    let renamed = doc! { "$cond": [{ "$eq": ["$$user", user] }, pseudonym, "$$user"] };
+    let users = doc! { "$map": { "input": "$rule.users", "as": "user", "in": renamed } };
+    let update = vec![doc! { "$set": { "rule.users": users } }, doc! { "$unset": "reason" }];
+    let collection = database.decisions();
+    database.ask(async move { collection.update_many(about, update).await }).await.map(|_| ())
 }
 
 /// Erases everything before the known copies, until no copy and no epoch is added meanwhile. The result tells whether it

@@ -53,10 +53,10 @@ impl Tombstones {
     /// The erasures that are about something in the batch.
     pub(crate) fn about(&self, work: &Work) -> impl Iterator<Item = &ErasureDocument> {
         let messages = work.messages.iter().map(|message| (message.document.user_idx, message.document.position));
-        let decisions = work.decisions.iter().flat_map(|Lined { document, .. }| {
-            let people = [document.by.as_ref().map(|by| by.user_idx), document.user_idx];
-            people.into_iter().flatten().map(|person| (person, document.position))
-        });
+        let decisions = work
+            .decisions
+            .iter()
+            .flat_map(|Lined { document, .. }| document.people().map(|person| (person, document.position)));
         let lines = work.quarantine.iter().filter_map(|line| Some((place(&line.id)?, &line.users)));
         let lines = lines.flat_map(|(place, users)| users.iter().map(move |user| (*user, place)));
         let covering = messages.chain(decisions).chain(lines);
@@ -150,6 +150,11 @@ impl Tombstones {
             && let Some(erasure) = self.covering(user, decision.position)
         {
             (decision.user_idx, decision.reason) = (Some(erasure.pseudonym), None);
+        }
+        for user in decision.rule.iter_mut().filter_map(|rule| rule.users.as_mut()).flatten() {
+            if let Some(erasure) = self.covering(*user, decision.position) {
+                (*user, decision.reason) = (erasure.pseudonym, None);
+            }
         }
         decision
     }

@@ -49,7 +49,7 @@ pub(super) struct FilterQuery {
     /// moderators.
     #[param(inline, nullable = false)]
     deleted: Option<DeletedParameter>,
-    /// Messages that this decision deleted, such as a clear of the room or a ban that purges. For moderators.
+    /// Messages that this decision deleted, such as a clear of the room, a sweep or a ban that purges. For moderators.
     #[param(value_type = Option<schemas::EventId>, inline, nullable = false)]
     decision: Option<chat::EventId>,
     /// The oldest first (`asc`, the default) or the newest first (`desc`).

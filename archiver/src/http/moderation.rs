@@ -83,6 +83,10 @@ enum DecisionType {
     RoomCleared,
     #[serde(rename = "room.updated")]
     RoomUpdated,
+    #[serde(rename = "room.swept")]
+    RoomSwept,
+    #[serde(rename = "sweep.undone")]
+    SweepUndone,
     #[serde(rename = "user.banned")]
     UserBanned,
     #[serde(rename = "user.unbanned")]
@@ -121,7 +125,7 @@ struct DecisionBody {
     #[schema(nullable = false)]
     reason: Option<String>,
     /// Of decisions about a message, and of `message.held`: the message's id. Of `notice.posted`: its own, which is the
-    /// notice's.
+    /// notice's. Of `sweep.undone`: the sweep's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::EventId>, nullable = false)]
     target: Option<String>,
@@ -146,6 +150,11 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     purge_from: Option<String>,
+    /// `room.swept`: messages of the room that match its rule and were sent from then on were deleted. The search for
+    /// messages with this `decision` finds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Time>, nullable = false)]
+    swept_from: Option<String>,
     /// `room.updated`: all settings of the room that differ from the deployment's defaults afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
@@ -232,7 +241,7 @@ fn body(
 ) -> DecisionBody {
     let reports = reporters.before(&decision);
     let DecisionDocument { id, kind, presenter_idx, at, by, target, user_idx, until, reason, .. } = decision;
-    let DecisionDocument { purge_from, settings, settings_changed, settings_until, .. } = decision;
+    let DecisionDocument { purge_from, swept_from, settings, settings_changed, settings_until, .. } = decision;
     let message = target.as_ref().and_then(|target| messages.get(target));
     // A moderator of one room must not read a message of another room by naming it.
     let message = message.filter(|message| Some(message.presenter_idx) == presenter_idx);
@@ -249,6 +258,7 @@ fn body(
         user: user_idx,
         until: until.map(time),
         purge_from: purge_from.map(time),
+        swept_from: swept_from.map(time),
         settings: settings.and_then(members),
         settings_changed,
         settings_until: settings_until.and_then(members),
@@ -275,6 +285,8 @@ impl DecisionType {
             DecisionType::ModeratorRemoved => "moderator.removed",
             DecisionType::RoomCleared => "room.cleared",
             DecisionType::RoomUpdated => "room.updated",
+            DecisionType::RoomSwept => "room.swept",
+            DecisionType::SweepUndone => "sweep.undone",
             DecisionType::UserBanned => "user.banned",
             DecisionType::UserUnbanned => "user.unbanned",
         }

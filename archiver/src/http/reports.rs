@@ -102,7 +102,7 @@ struct ReportBody {
 struct ClosureBody {
     #[schema(value_type = schemas::EventId)]
     decision: String,
-    /// `report.closed`, `message.deleted`, `room.cleared` or `user.banned`.
+    /// `report.closed`, `message.deleted`, `room.cleared`, `room.swept` or `user.banned`.
     #[serde(rename = "type")]
     kind: String,
     #[schema(value_type = schemas::Time)]

@@ -141,7 +141,8 @@ enum ArchivedState {
 struct TracedDeletionBody {
     #[schema(value_type = schemas::Time)]
     at: String,
-    /// The decision: the id of a `message.deleted`, a `room.cleared` or a `user.banned` that purged.
+    /// The decision: the id of a `message.deleted`, a `room.cleared`, a `room.swept` or a `user.banned` that
+    /// purged.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::EventId>, nullable = false)]
     decision: Option<String>,

@@ -2,12 +2,12 @@
 
 use std::ops::RangeInclusive;
 
+use chat::folded;
 use serde::Deserialize;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::refusal::Refusal;
 use super::schemas::LONGEST_SEARCH_BYTES;
-use crate::text_folding::folded;
 
 /// How many items a page has at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

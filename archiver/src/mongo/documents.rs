@@ -1,7 +1,7 @@
 //! The stored documents. Analysts and later versions depend on these formats: `docs/reference/archive-schema.md`
 //! describes them, and snapshots pin them. They are converted to and from events by hand.
 
-use chat::{Position, Role, User};
+use chat::{Position, Role, SweepRule, User};
 use mongodb::bson::{Bson, DateTime, Document};
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +102,9 @@ pub(crate) struct UserDocument {
 /// The type of a report. Its reason goes with the user who wrote it: it is no decision that others must understand.
 pub(crate) const REPORTED: &str = "message.reported";
 
+/// The type of a sweep.
+pub(crate) const SWEPT: &str = "room.swept";
+
 /// `moderation_log`: a decision, or a report of a message. A decision is also the tombstone: a message that is archived
 /// after the decision that deletes it finds it here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -119,7 +122,7 @@ pub(crate) struct DecisionDocument {
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<UserDocument>,
-    /// Of decisions about a message, and of `message.held`: the message. Of a notice: itself.
+    /// Of decisions about a message, and of `message.held`: the message. Of a notice: itself. `sweep.undone`: the sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
     /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user. About held messages: the
@@ -132,6 +135,12 @@ pub(crate) struct DecisionDocument {
     /// `user.banned`: the ban deletes the user's messages in the room that were sent from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) purge_from: Option<DateTime>,
+    /// `room.swept`: only messages that were sent from then on are deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) swept_from: Option<DateTime>,
+    /// `room.swept`: which messages are deleted. None: retention has removed the rule, once nothing needed it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<RuleDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// `message.reported`: what is wrong with the message.
@@ -145,6 +154,28 @@ pub(crate) struct DecisionDocument {
     /// When settings that expire do so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings_until: Option<Document>,
+}
+
+impl DecisionDocument {
+    /// The users that it names.
+    pub(crate) fn people(&self) -> impl Iterator<Item = i64> {
+        let of_rule = self.rule.iter().filter_map(|rule| rule.users.as_ref()).flatten().copied();
+        self.by.as_ref().map(|by| by.user_idx).into_iter().chain(self.user_idx).chain(of_rule)
+    }
+}
+
+/// The rule of a sweep. A message must meet each condition that is there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RuleDocument {
+    /// The text is one of these, which are folded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) texts: Option<Vec<String>>,
+    /// The author is one of these. Negative numbers are the pseudonyms of erased users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) users: Option<Vec<i64>>,
+    /// The message has this flag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<String>,
 }
 
 /// The start or the end of a presenter's session. The two make one document of `broadcasts`.
@@ -172,6 +203,13 @@ impl TryFrom<Position> for PositionDocument {
             sequence: i64::try_from(position.sequence).map_err(|_| TooLarge("the sequence"))?,
             index: i64::from(position.index),
         })
+    }
+}
+
+impl From<&SweepRule> for RuleDocument {
+    fn from(rule: &SweepRule) -> RuleDocument {
+        let users = rule.users.as_ref().map(|users| users.iter().map(|user| user.get()).collect());
+        RuleDocument { texts: rule.folded_texts(), users, label: rule.label.clone() }
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
 /// Decisions in the order of time. `_id` makes it total.
 pub(crate) const DECISION_TIMES: &str = "times";
 
-const INDEXES: [Index; 23] = [
+const INDEXES: [Index; 24] = [
     Index {
         collection: MESSAGES,
         name: ROOM_BY_POSITION,
@@ -152,6 +152,8 @@ const INDEXES: [Index; 23] = [
         only_with: &["restored.decision"],
         only_without: &[],
     },
+    // The rules of sweeps: those that name an erased user, and those that retention removes.
+    Index { collection: DECISIONS, name: "rules", keys: &["at"], only_with: &["rule"], only_without: &[] },
     // The runs beyond the progress, in order, and the gaps.
     Index { collection: RUNS, name: "place", keys: &["epoch", "from"], only_with: &[], only_without: &[] },
     Index { collection: GAPS, name: "place", keys: &["epoch", "first"], only_with: &[], only_without: &[] },

@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use chat::folded;
 use mongodb::bson::{Document, deserialize_from_document, doc};
 use mongodb::options::{FindOptions, Hint};
 use serde::Deserialize;
@@ -20,7 +21,6 @@ use crate::mongo::documents::MessageDocument;
 use crate::mongo::failure::Failure;
 use crate::mongo::find::read_each;
 use crate::mongo::schema::{ROOM_TEXT, UNFOLDED, unfolded};
-use crate::text_folding::folded;
 
 /// 20,000: the most messages that one question to MongoDB covers, usually a fraction of a second of work.
 const STEP: u64 = 20_000;

@@ -9,7 +9,7 @@ use mongodb::bson::doc;
 use mongodb::options::{FindOptions, Hint};
 
 use crate::mongo::database::Database;
-use crate::mongo::documents::{DecisionDocument, MessageDocument, PositionDocument, REPORTED};
+use crate::mongo::documents::{DecisionDocument, MessageDocument, PositionDocument, REPORTED, SWEPT};
 use crate::mongo::failure::Failure;
 use crate::mongo::schema::ROOM_REPORTS;
 
@@ -64,6 +64,8 @@ pub(crate) async fn page(
     let theirs = doc! { "_id": { "$in": &targets }, "presenterIdx": room };
     let messages: Vec<MessageDocument> = database.select(&database.messages(), theirs, FindOptions::default()).await?;
     let authors: Vec<i64> = messages.iter().map(|message| message.user_idx).collect();
+    let deletions: Vec<&str> =
+        messages.iter().filter_map(|message| Some(message.deleted.as_ref()?.decision.as_str())).collect();
     let closing = doc! {
         "presenterIdx": room,
         "position": { "$gt": oldest },
@@ -71,6 +73,7 @@ pub(crate) async fn page(
             { "type": { "$in": ["report.closed", "message.deleted"] }, "target": { "$in": &targets } },
             { "type": "room.cleared" },
             { "type": "user.banned", "userIdx": { "$in": authors } },
+            { "type": SWEPT, "_id": { "$in": deletions } },
         ],
     };
     let options = FindOptions::builder().sort(doc! { "position": 1 }).build();
@@ -105,6 +108,8 @@ fn closes(decision: &DecisionDocument, message: &MessageDocument, latest: Positi
     let is_about = match decision.kind.as_str() {
         "room.cleared" => true,
         "user.banned" => decision.user_idx == Some(message.user_idx),
+        // An undone sweep leaves no mark, so that the reports are open again.
+        SWEPT => message.deleted.as_ref().is_some_and(|deleted| deleted.decision == decision.id),
         _ => decision.target.as_ref() == Some(&message.id),
     };
     is_about && decision.position > latest
@@ -130,6 +135,11 @@ mod tests {
         let message = doc! {
             "_id": "a-message", "presenterIdx": 1_i64, "userIdx": 7_i64, "nickname": "n", "role": "viewer",
             "sentAt": DateTime::now(), "position": PositionDocument { epoch: 1, sequence: 1, index: 0 }, "flags": [],
+            "deleted": {
+                "decision": "its-sweep", "at": DateTime::now(),
+                "by": { "userIdx": 1_i64, "nickname": "n", "role": "presenter" },
+                "position": PositionDocument { epoch: 1, sequence: 6, index: 0 },
+            },
         };
         let message: MessageDocument = deserialize_from_document(message).unwrap();
         let latest = PositionDocument { epoch: 1, sequence: 5, index: 0 };
@@ -141,6 +151,8 @@ mod tests {
             ("room.cleared", doc! {}, true),
             ("user.banned", doc! { "userIdx": 7_i64 }, true),
             ("user.banned", doc! { "userIdx": 8_i64 }, false),
+            (SWEPT, doc! { "_id": "its-sweep" }, true),
+            (SWEPT, doc! {}, false),
         ] {
             for (sequence, follows) in [(4, false), (5, false), (6, true)] {
                 let decision = decision(kind, members.clone(), sequence);

@@ -1,6 +1,7 @@
 //! Backfills what earlier versions did not write, page by page, beside the archiving. Queries work without it, more
 //! slowly. Safe to repeat, to interrupt, and to run on several archivers at once.
 
+use chat::folded;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{FindOptions, Hint};
 use serde::Deserialize;
@@ -9,7 +10,6 @@ use crate::mongo::collections::MESSAGES;
 use crate::mongo::database::Database;
 use crate::mongo::failure::Failure;
 use crate::mongo::schema::{UNFOLDED, unfolded};
-use crate::text_folding::folded;
 
 /// 1,000: the texts that one request folds, about 50 ms of work.
 const PAGE: i64 = 1_000;

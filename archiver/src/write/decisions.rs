@@ -9,19 +9,20 @@
 pub(crate) mod holds;
 mod purge;
 mod restore;
+mod sweeps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mongodb::bson::{Document, doc, serialize_to_bson};
 use serde::Deserialize;
 
 use crate::mongo::database::Database;
-use crate::mongo::documents::{DecisionDocument, DeletedDocument, MessageDocument, PositionDocument};
+use crate::mongo::documents::{DecisionDocument, DeletedDocument, MessageDocument, PositionDocument, SWEPT};
 use crate::mongo::failure::Failure;
 use crate::write::deduplicate;
 use purge::BANNED;
-pub(crate) use purge::release;
 use restore::RESTORED;
+use sweeps::UNDONE;
 
 /// 1,000: the messages that one request marks or unmarks. A room may have millions of messages, and a request must end
 /// within its deadline.
@@ -69,7 +70,7 @@ pub(crate) async fn reconcile(database: &Database, messages: &[MessagePlace]) ->
             "presenterIdx": { "$in": rooms },
             "position": { "$gt": first },
             "$or": [
-                { "type": "room.cleared" },
+                { "type": { "$in": ["room.cleared", SWEPT] } },
                 { "type": { "$in": ["message.deleted", RESTORED] }, "target": { "$in": &ids } },
                 purge::candidates(database, &messages).await?,
             ],
@@ -93,15 +94,19 @@ async fn apply(
 ) -> Result<(), Failure> {
     let mut moved: Vec<String> = copied.to_vec();
     let mut last: BTreeMap<String, DecisionDocument> = BTreeMap::new();
+    let mut undone: BTreeSet<String> = BTreeSet::new();
     // Until the applied decisions are the stored ones: another archiver may have found an earlier copy meanwhile.
     while !decisions.is_empty() {
         // Restorations first: they remove the marks of earlier deletions, and later deletions mark the message again.
         decisions.sort_by_key(|decision| decision.kind != RESTORED);
+        undone.extend(sweeps::undone(database, decisions.iter()).await?);
         for decision in decisions {
-            if decision.kind == RESTORED {
-                restore::restore(database, &decision).await?;
-            } else {
-                mark(database, &decision, messages).await?;
+            match decision.kind.as_str() {
+                RESTORED => restore::restore(database, &decision).await?,
+                // Boxed: taking back marks applies decisions.
+                UNDONE => Box::pin(sweeps::undo(database, &decision)).await?,
+                SWEPT if undone.contains(&decision.id) => {}
+                _ => mark(database, &decision, messages).await?,
             }
             last.insert(decision.id.clone(), decision);
         }
@@ -113,10 +118,16 @@ async fn apply(
         decisions = standing.into_values().filter(|decision| has_moved(decision) || is_other(decision)).collect();
         moved.extend(decisions.iter().filter(|decision| has_moved(decision)).map(|decision| decision.id.clone()));
     }
+    // Another archiver may have stored the undoing meanwhile, and taken back only the marks before it.
+    let marked = last.values().filter(|decision| !undone.contains(&decision.id));
+    for sweep in sweeps::undone(database, marked).await? {
+        Box::pin(sweeps::unmark(database, &last[&sweep])).await?;
+    }
     for decision in last.values() {
         if moved.contains(&decision.id) {
             unmark(database, decision).await?;
             restore::withdraw(database, decision).await?;
+            sweeps::reapply(database, decision).await?;
         } else if messages.is_none() {
             restore::recheck(database, decision).await?;
         }
@@ -127,8 +138,8 @@ async fn apply(
 /// Marks the messages before the decision that no earlier deletion marked and no later decision restored.
 async fn mark(database: &Database, decision: &DecisionDocument, messages: Option<&[String]>) -> Result<(), Failure> {
     let (Some(mut about), Some(by)) = (about(database, decision).await?, decision.by.clone()) else { return Ok(()) };
-    // The reason of a ban is about the user, and an erasure finds it in `moderation_log` alone.
-    let reason = if decision.kind == BANNED { None } else { decision.reason.clone() };
+    // The reason of a ban or a sweep is about its users, and an erasure finds it in `moderation_log` alone.
+    let reason = if [BANNED, SWEPT].contains(&decision.kind.as_str()) { None } else { decision.reason.clone() };
     let later = doc! { "deleted.position": { "$gt": decision.position } };
     let of_another = doc! { "deleted.decision": &decision.id, "deleted.by.userIdx": { "$ne": by.user_idx } };
     // An absent reason matches null.
@@ -207,18 +218,29 @@ async fn unmark(database: &Database, decision: &DecisionDocument) -> Result<(), 
 
 /// Removes the member, which a decision wrongly set, from the messages that match, and applies all decisions to them.
 async fn take_back(database: &Database, wrongly: Document, member: &str) -> Result<(), Failure> {
-    loop {
-        let messages: Vec<MessagePlace> = database.find(&database.messages(), wrongly.clone(), PAGE).await?;
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
-        let mut of_page = wrongly.clone();
-        of_page.insert("_id", doc! { "$in": ids });
-        let (collection, unset) = (database.messages(), doc! { "$unset": { member: "" } });
-        database.ask(async move { collection.update_many(of_page, unset).await }).await?;
-        reconcile(database, &messages).await?;
+    while take_back_page(database, &wrongly, member).await? {}
+    Ok(())
+}
+
+/// The same, of at most a page of messages. Returns whether there were any.
+async fn take_back_page(database: &Database, wrongly: &Document, member: &str) -> Result<bool, Failure> {
+    let messages: Vec<MessagePlace> = database.find(&database.messages(), wrongly.clone(), PAGE).await?;
+    if messages.is_empty() {
+        return Ok(false);
     }
+    let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
+    let of_page = doc! { "$and": [wrongly.clone(), { "_id": { "$in": ids } }] };
+    let (collection, unset) = (database.messages(), doc! { "$unset": { member: "" } });
+    database.ask(async move { collection.update_many(of_page, unset).await }).await?;
+    reconcile(database, &messages).await?;
+    Ok(true)
+}
+
+/// Removes the marks of decisions that do not delete these messages: an earlier copy of a message replaced a later one,
+/// which was another. Then applies the decisions about them.
+pub(crate) async fn release(database: &Database, ids: Vec<String>) -> Result<(), Failure> {
+    sweeps::release(database, &ids).await?;
+    purge::release(database, ids).await
 }
 
 fn decided_by(decision: &DecisionDocument) -> Option<i64> {
@@ -235,6 +257,7 @@ async fn about(database: &Database, decision: &DecisionDocument) -> Result<Optio
         }
         "room.cleared" => Some(doc! { "presenterIdx": decision.presenter_idx }),
         BANNED => purge::about(database, decision).await?,
+        SWEPT => sweeps::about(database, decision).await?,
         _ => None,
     })
 }

@@ -67,6 +67,8 @@ impl EventDocument for DecisionDocument {
         "userIdx",
         "until",
         "purgeFrom",
+        "sweptFrom",
+        "rule",
         "reason",
         "category",
         "settings",

@@ -139,6 +139,14 @@ export class Ingest {
   closeReports(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Deletes every message of the room so far. */
   clear(room: number, options?: DecisionOptions): Promise<Decided>;
+  /** Deletes what a raid wrote: the messages of the last `secondsBack` seconds that match the rule. One decision. */
+  sweep(room: number, rule: SweepRule, options: SweepOptions): Promise<Decided>;
+  /** What a sweep would delete now. Nothing is deleted. */
+  previewSweep(room: number, rule: SweepRule, options: { secondsBack: number } & CallOptions): Promise<SweepPreview>;
+  /** Shows again exactly what a sweep deleted. Throws `Refused` with the code `not_swept` if it cannot be undone. */
+  undoSweep(room: number, sweepId: string, options?: DecisionOptions): Promise<Decided>;
+  /** The sweeps of a room that can be undone, the latest first. */
+  sweeps(room: number, options?: CallOptions): Promise<Sweep[]>;
   /** Keeps a user from posting in a room. */
   ban(room: number, user: number, options?: RoomBanOptions): Promise<Decided>;
   /** Throws `Refused` with the code `not_banned` if there is no ban. */

@@ -19,6 +19,8 @@ const REQUESTS_EVERYWHERE = '/v1/requests';
 const HOLDS = '/v1/rooms/{presenterIdx}/holds';
 const RELEASE = '/v1/rooms/{presenterIdx}/holds/{messageId}/release';
 const DENIAL = '/v1/rooms/{presenterIdx}/holds/{messageId}/deny';
+const SWEEPS = '/v1/rooms/{presenterIdx}/sweeps';
+const SWEEP = '/v1/rooms/{presenterIdx}/sweeps/{sweepId}';
 const BANS = '/v1/rooms/{presenterIdx}/bans';
 const BAN = '/v1/rooms/{presenterIdx}/bans/{userIdx}';
 const BANS_EVERYWHERE = '/v1/bans';
@@ -117,6 +119,27 @@ export class Ingest {
   /** @param {number} room @param {DecisionOptions} [options] */
   clear(room, options) {
     return this.#submit('DELETE', MESSAGES, { presenterIdx: room }, options);
+  }
+
+  /** @param {number} room @param {import('./index.d.ts').SweepRule} rule @param {import('./index.d.ts').SweepOptions} options */
+  sweep(room, rule, { secondsBack, reason, ...options }) {
+    return this.#submit('POST', SWEEPS, { presenterIdx: room }, options, { rule, secondsBack, reason });
+  }
+
+  /** @param {number} room @param {import('./index.d.ts').SweepRule} rule @param {{ secondsBack: number } & import('./index.d.ts').CallOptions} options */
+  previewSweep(room, rule, { secondsBack, signal }) {
+    const body = { rule, secondsBack, dryRun: true };
+    return this.#role.request('POST', SWEEPS, { presenterIdx: room }, { body, signal });
+  }
+
+  /** @param {number} room @param {string} sweepId @param {DecisionOptions} [options] */
+  undoSweep(room, sweepId, options) {
+    return this.#submit('DELETE', SWEEP, { presenterIdx: room, sweepId }, options);
+  }
+
+  /** @param {number} room @param {import('./index.d.ts').CallOptions} [options] */
+  async sweeps(room, options) {
+    return (await this.#role.request('GET', SWEEPS, { presenterIdx: room }, options)).sweeps;
   }
 
   /** @param {number} room @param {number} user @param {import('./index.d.ts').RoomBanOptions} [options] */

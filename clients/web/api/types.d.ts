@@ -80,6 +80,44 @@ export interface RoomBanOptions extends BanOptions {
   purgeSeconds?: number;
 }
 
+/** Which messages a sweep deletes: those that meet every condition. Without `users`, only viewers' messages. */
+export interface SweepRule {
+  /** The text is one of these 1 to 16, whatever the case. */
+  texts?: string[];
+  /** The author is one of these 1 to 1,000. */
+  users?: UserIdx[];
+  /** The message has this flag. */
+  label?: string;
+}
+
+export interface SweepOptions extends DecisionOptions {
+  /** 1 to 3,600. */
+  secondsBack: number;
+}
+
+/** What a sweep would delete. */
+export interface SweepPreview {
+  messages: number;
+  users: number;
+  /** False: the time has too many events to read, and the sweep would delete more. */
+  complete: boolean;
+  /** The latest 100, the latest first. */
+  latest: { id: string; at: string; user: User; text: string }[];
+  /** The 100 users with the most of the messages. */
+  authors: { user: User; messages: number }[];
+}
+
+/** A sweep that can be undone. */
+export interface Sweep {
+  id: string;
+  at: string;
+  rule: SweepRule;
+  secondsBack: number;
+  undoableUntil: string;
+  by: User;
+  reason?: string;
+}
+
 export interface Ban {
   user: UserIdx;
   at: string;
@@ -375,6 +413,8 @@ export interface Decision {
   until?: string;
   /** The ban deleted the user's messages in the room that were sent from then on. */
   purgeFrom?: string;
+  /** The sweep deleted messages that were sent from then on. */
+  sweptFrom?: string;
   settings?: Partial<RoomSettings>;
   settingsChanged?: string[];
   settingsUntil?: Record<string, string>;

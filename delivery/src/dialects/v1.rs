@@ -26,6 +26,12 @@ pub(crate) const SUBPROTOCOL: &str = "chat.v1";
 /// The bytes that a frame adds to an event: its position, and punctuation.
 const POSITION_BYTES: usize = 56;
 
+/// 1,000 events in a frame, as the protocol promises.
+const MOST_EVENTS: usize = 1_000;
+
+/// 256 KB: a socket buffers at most 1 MB, and an event that is larger than this has a frame of its own.
+const LARGEST_FRAME_BYTES: usize = 256 * 1024;
+
 /// The dialect `chat.v1`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct V1 {
@@ -98,8 +104,9 @@ impl Dialect for V1 {
         error(refused.code(), message)
     }
 
-    /// All of the events: a page of the window fits one frame.
+    /// As many of the events as fit: nearly always all.
     fn frame(&self, events: &[Kept], visibility: Visibility) -> Framed {
+        let (events, _) = events.split_at(fitting(events));
         Framed { frame: frame(events, |kept| object(kept, visibility)), events: events.len() }
     }
 
@@ -183,6 +190,16 @@ impl Dialect for V1 {
     fn reconnect(&self, within: Duration) -> Option<Utf8Bytes> {
         Some(format!(r#"{{"type":"reconnect","withinMs":{}}}"#, within.as_millis()).into())
     }
+}
+
+/// How many of the events a frame takes, at least one. A page of the window fits, unless a large sweep is in it.
+pub(crate) fn fitting(events: &[Kept]) -> usize {
+    let mut bytes = 0;
+    let fits = |kept: &&Kept| {
+        bytes += kept.bytes() + POSITION_BYTES;
+        bytes <= LARGEST_FRAME_BYTES
+    };
+    events.iter().take(MOST_EVENTS).take_while(fits).count().max(events.len().min(1))
 }
 
 /// A frame of the events, as `object` shows them. None: it shows none of them.

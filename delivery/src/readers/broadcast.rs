@@ -30,7 +30,7 @@ pub(crate) struct Frame {
     /// ... and this the last.
     pub(crate) to: Position,
     /// The events in the broadcast's format. Empty if the view shows none.
-    pub(crate) text: Utf8Bytes,
+    pub(crate) texts: Arc<[Utf8Bytes]>,
 }
 
 /// How events are written.
@@ -117,7 +117,7 @@ impl Broadcasts {
 async fn run(
     room: Arc<RoomReader>,
     wake: Arc<Wake>,
-    write: impl Fn(&[Kept]) -> Utf8Bytes,
+    write: impl Fn(&[Kept]) -> Arc<[Utf8Bytes]>,
     mut cursor: Option<Position>,
     frames: Sender<Frame>,
 ) {
@@ -133,9 +133,9 @@ async fn run(
             continue;
         }
         let (first, to) = (first.position, last.position);
-        let text = write(&page.events);
+        let texts = write(&page.events);
         // Nobody may be listening just now.
-        let _ = frames.send(Frame { from: cursor.unwrap_or(first), first, to, text });
+        let _ = frames.send(Frame { from: cursor.unwrap_or(first), first, to, texts });
         cursor = Some(to);
     }
 }

@@ -228,9 +228,9 @@ impl Reading {
         };
         match received {
             Ok(frame) if frame.to <= *cursor => Step::Continue,
-            Ok(Frame { from, first, to, text }) if from <= *cursor && *cursor < first => {
+            Ok(Frame { from, first, to, texts }) if from <= *cursor && *cursor < first => {
                 *cursor = to;
-                send(&text)
+                send(&texts)
             }
             // The reader has a part of the frame already, or frames before it are missing. The window has the rest.
             Ok(_) | Err(RecvError::Lagged(_)) => {
@@ -311,6 +311,7 @@ async fn revoked(ticket: Option<&mut OpenTicket>) {
     }
 }
 
-fn send(text: &Utf8Bytes) -> Step {
-    if text.is_empty() { Step::Continue } else { Step::Send(AsRef::<Bytes>::as_ref(text).clone()) }
+/// Server-sent events are one text, however many.
+fn send(texts: &[Utf8Bytes]) -> Step {
+    texts.first().map_or(Step::Continue, |text| Step::Send(AsRef::<Bytes>::as_ref(text).clone()))
 }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use chat::{MalformedEvent, Position};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -30,12 +31,14 @@ pub(crate) enum View {
 const OF_MESSAGES: [&str; 9] = ["v", "id", "type", "presenterIdx", "at", "user", "text", "replyTo", "attributes"];
 
 /// The decisions that viewers see.
-const DECISIONS: [&str; 7] = [
+const DECISIONS: [&str; 9] = [
     "message.deleted",
     "message.restored",
     "message.pinned",
     "message.unpinned",
     "room.cleared",
+    "room.swept",
+    "sweep.undone",
     "user.banned",
     "user.unbanned",
 ];
@@ -64,12 +67,22 @@ impl View {
         })
     }
 
-    /// The events in that format. Empty if the view shows none of them.
-    pub(crate) fn write(self, format: Format, events: &[Kept]) -> Utf8Bytes {
+    /// The events in that format: of `chat.v1`, the frames. Empty if the view shows none of them.
+    pub(crate) fn write(self, format: Format, mut events: &[Kept]) -> Arc<[Utf8Bytes]> {
+        let mut texts = Vec::with_capacity(1);
         match format {
-            Format::EventStream => self.events(events).into(),
-            Format::ChatV1 => v1::frame(events, |kept| self.object(kept)).unwrap_or_default(),
+            Format::EventStream => {
+                texts.extend(Some(self.events(events)).filter(|text| !text.is_empty()).map(Into::into))
+            }
+            Format::ChatV1 => {
+                while !events.is_empty() {
+                    let (fitting, rest) = events.split_at(v1::fitting(events));
+                    texts.extend(v1::frame(fitting, |kept| self.object(kept)));
+                    events = rest;
+                }
+            }
         }
+        texts.into()
     }
 
     /// The events as server-sent events, each with its position as the `id`. Empty if the view shows none of them.

@@ -21,7 +21,7 @@ use crate::node::Node;
 use crate::session::close_codes::CloseReason;
 use crate::session::fence::{Fence, MayWrite};
 use crate::session::replies::{complain, renewed, started_again};
-use crate::session::socket::{Received, Socket};
+use crate::session::socket::{Received, Socket, write_timeout};
 use crate::session::token::{Bearer, expires_in};
 use crate::window::feed::RoomReader;
 use crate::window::{Kept, Page};
@@ -245,8 +245,10 @@ impl Session<'_> {
 
     /// Writes the rest of a page by the deadline.
     async fn write_on(&self, socket: &mut Socket, writing: &mut Writing<'_>) -> Result<(), CloseReason> {
+        let bytes = writing.rest.iter().map(Kept::bytes).sum();
+        let deadline = write_timeout(self.node.config.write_timeout(), bytes);
         let writing = poll_fn(|context| self.poll_write(context, socket, writing));
-        let mut writing = Box::pin(timeout(self.node.config.write_timeout(), writing));
+        let mut writing = Box::pin(timeout(deadline, writing));
         tokio::select! {
             biased;
             // A frame in progress precedes the close frame in any case. If the client takes it in time, it counts as

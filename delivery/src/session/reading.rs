@@ -186,7 +186,7 @@ impl Reading<'_> {
             self.is_behind = false;
             return Ok(());
         };
-        self.write(socket, self.view.write(Format::ChatV1, &page.events), last.position).await?;
+        self.write(socket, &self.view.write(Format::ChatV1, &page.events), last.position).await?;
         // Frames that arrived meanwhile, without waiting for more.
         while let Poll::Ready(received) = poll_fn(|context| Poll::Ready(socket.poll_receive(context))).await {
             self.handle(socket, received?).await?;
@@ -213,8 +213,8 @@ impl Reading<'_> {
         };
         match received {
             Ok(frame) if frame.to <= self.cursor => Ok(()),
-            Ok(Frame { from, first, to, text }) if from <= self.cursor && self.cursor < first => {
-                self.write(socket, text, to).await
+            Ok(Frame { from, first, to, texts }) if from <= self.cursor && self.cursor < first => {
+                self.write(socket, &texts, to).await
             }
             // The reader has a part of the frame already, or frames before it are missing. The window has the rest.
             Ok(_) | Err(RecvError::Lagged(_)) => {
@@ -226,10 +226,10 @@ impl Reading<'_> {
         }
     }
 
-    /// Writes a frame by the deadline, and moves the cursor past it. An empty frame shows nothing.
-    async fn write(&mut self, socket: &mut Socket, text: Utf8Bytes, reached: Position) -> Result<(), CloseReason> {
-        if !text.is_empty() {
-            socket.send_text(text).await?;
+    /// Writes the frames, each by its deadline, and moves the cursor past them.
+    async fn write(&mut self, socket: &mut Socket, texts: &[Utf8Bytes], reached: Position) -> Result<(), CloseReason> {
+        for text in texts {
+            socket.send_text(text.clone()).await?;
         }
         self.cursor = reached;
         Ok(())

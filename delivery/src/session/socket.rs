@@ -32,6 +32,9 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// the log accepts, and what the frame adds.
 const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
 
+/// 64 KB: twice a page of the window. Only what a large sweep does to its messages takes more.
+const LARGEST_ORDINARY_BYTES: usize = 64 * 1024;
+
 /// 500 ms: after a breach of the protocol nothing more is read. The connection stays open for this time, so that the
 /// reset that unread bytes cause does not overtake the close frame.
 const LINGER: Duration = Duration::from_millis(500);
@@ -140,7 +143,7 @@ impl Socket {
 
     /// Writes one frame by the deadline.
     pub(crate) async fn send(&mut self, frame: Message) -> Result<(), CloseReason> {
-        let write_timeout = self.write_timeout;
+        let write_timeout = write_timeout(self.write_timeout, frame.len());
         // Boxed: single frames are rare, and every session would hold the memory for one.
         let writing = Box::pin(async {
             poll_fn(|context| self.poll_ready(context)).await?;
@@ -187,6 +190,12 @@ impl Socket {
             let _ = timeout(FAREWELL, self.socket.send(Message::Close(Some(frame)))).await;
         }
     }
+}
+
+/// How long a write of that size may take: a large sweep makes a page larger than others, and a client that would take
+/// the pages one by one must not fail at it again and again.
+pub(crate) fn write_timeout(of_page: Duration, bytes: usize) -> Duration {
+    of_page.saturating_mul(u32::try_from(bytes / LARGEST_ORDINARY_BYTES).unwrap_or(u32::MAX).saturating_add(1))
 }
 
 fn reason_of(error: &tungstenite::Error) -> CloseReason {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chat::{
     Body, Event, EventId, EventKind, MalformedEvent, MessagePosted, NoticePosted, Position, PostedLine, PresenterIdx,
-    User, UserIdx,
+    SweepMatcher, User, UserIdx,
 };
 use jiff::{SignedDuration, Timestamp};
 use nats::{Entry, believed};
@@ -57,10 +57,16 @@ pub(super) enum Kind {
     Message,
     /// A message or a notice that was deleted.
     Deleted,
+    /// A message or a notice that nothing but sweeps hides.
+    Swept,
     /// An event that only nodes need, or that nobody may see any more.
     Hidden,
     /// The restoration of a message, with the message if the window had it.
     Restoration,
+    /// A sweep.
+    Sweep,
+    /// The end of a sweep.
+    Undoing,
     /// A message that waits for a moderator.
     Held,
     /// The denial of such a message.
@@ -113,7 +119,7 @@ pub(crate) struct Incoming {
 }
 
 /// What an event does to earlier messages of the room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     Nothing,
     Deletes(EventId),
@@ -127,6 +133,10 @@ pub(crate) enum Effect {
     Clears,
     /// Deletes those that the user sent since then.
     Purges(UserIdx, Timestamp),
+    /// Deletes those that match the rule and were sent since then.
+    Sweeps(Box<SweepMatcher>, Timestamp),
+    /// Undoes that sweep.
+    Unsweeps(EventId),
     /// Erases those of a user, in every room, names included.
     Erases(UserIdx),
 }
@@ -141,7 +151,7 @@ impl Kept {
     pub(crate) fn shown(&self) -> Result<Shown<'_>, MalformedEvent> {
         Ok(match self.kind {
             Kind::Message => Shown::Message(&self.line),
-            Kind::Deleted => match Event::from_line(self.line.as_bytes())? {
+            Kind::Deleted | Kind::Swept => match Event::from_line(self.line.as_bytes())? {
                 Event { id, presenter: Some(presenter), at, body, .. } => {
                     let kind = body.kind();
                     match body {
@@ -156,7 +166,7 @@ impl Kept {
             },
             Kind::Everywhere => Shown::Everywhere(&self.line, self.withheld),
             Kind::ForModerators => Shown::ForModerators(&self.line, self.withheld),
-            Kind::Other | Kind::Restoration => Shown::Other(&self.line, self.withheld),
+            Kind::Other | Kind::Restoration | Kind::Sweep | Kind::Undoing => Shown::Other(&self.line, self.withheld),
             Kind::Held | Kind::Denial => Shown::Held(&self.line, self.withheld),
             Kind::Hidden => Shown::Nothing,
         })
@@ -169,7 +179,7 @@ impl Kept {
 
     /// The author, and when the message was sent, if it is one.
     pub(super) fn posted(&self) -> Option<(UserIdx, Timestamp)> {
-        if !matches!(self.kind, Kind::Message | Kind::Deleted | Kind::Held) {
+        if !self.is_message() && self.kind != Kind::Held {
             return None;
         }
         if let Some(posted) = PostedLine::scan_text(&self.line) {
@@ -185,15 +195,26 @@ impl Kept {
         }
     }
 
+    /// Whether it is a message or a notice, hidden or not.
+    pub(super) fn is_message(&self) -> bool {
+        matches!(self.kind, Kind::Message | Kind::Deleted | Kind::Swept)
+    }
+
     /// Withholds what it says of users who were erased after it.
     pub(super) fn forget(&mut self, mut is_erased: impl FnMut(UserIdx) -> bool) {
         match self.kind {
-            Kind::Message | Kind::Deleted | Kind::Held => {
+            Kind::Message | Kind::Deleted | Kind::Swept | Kind::Held => {
                 if self.author().is_some_and(is_erased) {
                     self.hide();
                 }
             }
-            Kind::Everywhere | Kind::Other | Kind::Restoration | Kind::Denial | Kind::ForModerators => {
+            Kind::Everywhere
+            | Kind::Other
+            | Kind::Restoration
+            | Kind::Sweep
+            | Kind::Undoing
+            | Kind::Denial
+            | Kind::ForModerators => {
                 let is_about_erased = match self.about {
                     About::Nobody => false,
                     About::User(user) => is_erased(user),
@@ -235,7 +256,7 @@ impl Kept {
     /// From now on its text is not seen. Only messages, held ones too, and restorations have one.
     pub(super) fn delete(&mut self) {
         match self.kind {
-            Kind::Message => self.kind = Kind::Deleted,
+            Kind::Message | Kind::Swept => self.kind = Kind::Deleted,
             Kind::Restoration => self.withheld.message = true,
             Kind::Held => self.hide(),
             _ => {}
@@ -260,6 +281,8 @@ impl Incoming {
             EventKind::MessagePosted | EventKind::NoticePosted => Kind::Message,
             EventKind::PresenterConnected | EventKind::PresenterDisconnected => Kind::Hidden,
             EventKind::MessageRestored => Kind::Restoration,
+            EventKind::RoomSwept => Kind::Sweep,
+            EventKind::SweepUndone => Kind::Undoing,
             EventKind::MessageHeld => Kind::Held,
             EventKind::MessageDenied => Kind::Denial,
             EventKind::MessageReported | EventKind::ReportClosed => Kind::ForModerators,
@@ -272,9 +295,14 @@ impl Incoming {
         }
         let kept = match simdutf8::basic::from_utf8(&line) {
             Ok(line) if line.starts_with('{') => {
-                // Everyone sees a released message as any other. Who released it is in the archive.
-                let line = if kind == Kind::Message { without(line, "held") } else { Cow::Borrowed(line) };
-                if matches!(line, Cow::Owned(_)) {
+                let line = match kind {
+                    // Everyone sees a released message as any other. Who released it is in the archive.
+                    Kind::Message => without(line, "held"),
+                    // What a raid wrote must not reach viewers by the rule that deletes it.
+                    Kind::Sweep => without(line, "rule"),
+                    _ => Cow::Borrowed(line),
+                };
+                if kind == Kind::Message && matches!(line, Cow::Owned(_)) {
                     effect = Effect::EndsHold(id);
                 }
                 Kept { position, stored, line: line.into(), kind, id, about, withheld }
@@ -304,6 +332,8 @@ fn meaning(entry: &Entry) -> (Effect, About) {
         | EventKind::MessageDenied
         | EventKind::MessageDeleted
         | EventKind::MessageRestored
+        | EventKind::RoomSwept
+        | EventKind::SweepUndone
         | EventKind::UserErased
         | EventKind::UserBanned
         | EventKind::ModeratorAdded
@@ -326,6 +356,10 @@ fn meaning(entry: &Entry) -> (Effect, About) {
             });
             (effect, About::User(banned.user))
         }
+        Ok(Body::RoomSwept(swept)) => {
+            (Effect::Sweeps(Box::new(SweepMatcher::new(&swept.rule)), swept.since(entry.at)), About::Unknown)
+        }
+        Ok(Body::SweepUndone(undone)) => (Effect::Unsweeps(undone.target), About::Unknown),
         Ok(Body::UserUnbanned(unbanned)) => (Effect::Nothing, About::User(unbanned.user)),
         Ok(Body::ModeratorAdded(added)) => (Effect::Nothing, About::User(added.user)),
         Ok(Body::ModeratorRemoved(removed)) => (Effect::Nothing, About::User(removed.user)),

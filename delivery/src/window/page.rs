@@ -1,10 +1,15 @@
 //! What a reader asks the window for, and what it gets.
 
-use chat::Position;
+use std::collections::VecDeque;
 
-use crate::window::kept::Kept;
+use chat::{Position, PresenterIdx};
 
-/// How much a reader takes at once. A page has at least the first event, so that every reader makes progress.
+use super::erasure::forget_erased;
+use super::{Window, sweeps};
+use crate::window::kept::{Kept, Kind};
+
+/// How much a reader takes at once. A page has at least the first event, so that every reader makes progress. It may be
+/// larger by a sweep, whose deletions are in one page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit {
     pub(crate) events: usize,
@@ -43,4 +48,67 @@ pub(crate) struct Beginning {
     /// Whether every event after the requested start follows. For [`Ask::Anything`]: whether no event of the room is
     /// known to have been evicted.
     pub(crate) whole: bool,
+}
+
+impl Window {
+    /// The events after `cursor`, a position of this log, in a room of the partition. Without a cursor: all that are
+    /// held.
+    pub(crate) fn after(
+        &self,
+        presenter: PresenterIdx,
+        partition: u32,
+        cursor: Option<Position>,
+        limit: Limit,
+    ) -> Page {
+        let room = self.rooms.get(&presenter);
+        let gap = cursor.is_some_and(|cursor| {
+            let missed = |position: Position| cursor < position;
+            room.and_then(|room| room.evicted).is_some_and(missed)
+                || self.extents.get(&partition).is_some_and(|extent| missed(extent.whole_after))
+        });
+        let own = room.map(|room| room.events.after(cursor));
+        let erasures = self.everywhere.get(&partition).map(|every| &every.erasures);
+        let every = self.everywhere.get(&partition).map(|every| every.events.after(cursor));
+        let (mut own, mut every) = (own.into_iter().flatten().peekable(), every.into_iter().flatten().peekable());
+        let mut bytes = 0;
+        let mut events = Vec::new();
+        let is_partial = loop {
+            let of_every = match (own.peek(), every.peek()) {
+                (Some(own), Some(every)) => every.position < own.position,
+                (own, _) => own.is_none(),
+            };
+            let Some(kept) = (if of_every { every.next() } else { own.next() }) else { break false };
+            bytes += kept.bytes().max(1);
+            if events.len() >= limit.events || !events.is_empty() && bytes > limit.bytes {
+                break true;
+            }
+            let mut kept = kept.clone();
+            if let Some(erasures) = erasures {
+                forget_erased(&mut kept, erasures);
+            }
+            let expands = matches!(kept.kind, Kind::Sweep | Kind::Undoing);
+            match room.filter(|_| expands) {
+                None => events.push(kept),
+                Some(room) => {
+                    let none = VecDeque::new();
+                    let erasures = erasures.unwrap_or(&none);
+                    for mut kept in sweeps::expanded(&kept, &room.events.kept, erasures) {
+                        bytes += kept.bytes();
+                        forget_erased(&mut kept, erasures);
+                        events.push(kept);
+                    }
+                }
+            }
+        };
+        Page { events, is_partial, gap }
+    }
+
+    /// How far a reader at `cursor` has come. Beyond the last event of its room, if only events of other rooms follow.
+    pub(crate) fn reached(&self, presenter: PresenterIdx, partition: u32, cursor: Position) -> Position {
+        let Page { events, gap, .. } = self.after(presenter, partition, Some(cursor), Limit { events: 1, bytes: 0 });
+        match self.extents.get(&partition) {
+            Some(extent) if !gap && events.is_empty() => cursor.max(extent.last),
+            _ => cursor,
+        }
+    }
 }

@@ -25,7 +25,7 @@ pub(super) fn delete(events: &mut VecDeque<Kept>, target: EventId) -> Option<&Ke
             // Restorations of a message follow it.
             break;
         }
-        if kept.restores(target) {
+        if kept.restored() == Some(target) {
             kept.delete();
         }
     }
@@ -38,7 +38,9 @@ pub(super) fn purge(events: &mut VecDeque<Kept>, user: UserIdx, since: Timestamp
     let stored_since = since.checked_sub(MOST_AHEAD).unwrap_or(Timestamp::MIN);
     for kept in events.iter_mut().filter(|kept| kept.stored >= stored_since) {
         let is_purged = match kept.kind {
-            Kind::Message | Kind::Held => kept.posted().is_some_and(|(author, sent)| author == user && sent >= since),
+            Kind::Message | Kind::Swept | Kind::Held => {
+                kept.posted().is_some_and(|(author, sent)| author == user && sent >= since)
+            }
             Kind::Restoration => kept.about == About::User(user),
             _ => false,
         };
@@ -58,7 +60,7 @@ pub(super) fn end_hold(events: &mut VecDeque<Kept>, target: EventId) {
 /// Restores the message. Returns it, if it is held.
 pub(super) fn restore(events: &mut VecDeque<Kept>, target: EventId) -> Option<&Kept> {
     let message = events.iter_mut().rev().find(|kept| kept.id == target)?;
-    if message.kind == Kind::Deleted {
+    if matches!(message.kind, Kind::Deleted | Kind::Swept) {
         message.kind = Kind::Message;
     }
     Some(message)
@@ -78,15 +80,15 @@ pub(super) fn attach(restoration: &mut Kept, message: Option<&Kept>) {
 }
 
 impl Kept {
-    /// Whether it shows that message, as its restoration.
-    fn restores(&self, message: EventId) -> bool {
+    /// The message that it shows, as its restoration.
+    pub(super) fn restored(&self) -> Option<EventId> {
         #[derive(Deserialize)]
         struct Restoration {
             target: EventId,
         }
         if self.kind != Kind::Restoration || self.withheld.message {
-            return false;
+            return None;
         }
-        serde_json::from_str(&self.line).is_ok_and(|Restoration { target }| target == message)
+        serde_json::from_str(&self.line).ok().map(|Restoration { target }| target)
     }
 }

@@ -6,6 +6,7 @@ mod holds;
 mod model;
 mod reading;
 mod restoration;
+mod sweeps;
 mod visibility;
 
 use chat::{Body, ErasureMode, Event, EventId, MessagePosted, User, UserErased, UserIdx};
@@ -48,7 +49,7 @@ fn of_every_room(position: Position, text: &str) -> Incoming {
 fn removal(presenter: i64, position: Position, effect: Effect) -> Incoming {
     let mut incoming = message(presenter, position, "{}");
     (incoming.kept.kind, incoming.effect) = (Kind::Other, effect);
-    if matches!(effect, Effect::Deletes(_)) {
+    if matches!(incoming.effect, Effect::Deletes(_)) {
         // These lines name no author.
         incoming.kept.about = About::Unknown;
     }
@@ -58,7 +59,7 @@ fn removal(presenter: i64, position: Position, effect: Effect) -> Incoming {
 /// The texts that a reader sees, `-` for a deleted one.
 fn texts(window: &Window, presenter: i64, cursor: Option<Position>) -> Vec<String> {
     let text = |kept: Kept| match kept.kind {
-        Kind::Deleted => "-".to_owned(),
+        Kind::Deleted | Kind::Swept => "-".to_owned(),
         Kind::Hidden => "hidden".to_owned(),
         _ => kept.line.to_string(),
     };

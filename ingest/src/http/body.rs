@@ -26,10 +26,11 @@ pub(crate) trait Shape: DeserializeOwned {
 }
 
 /// The members of all bodies, and what they must be.
-const MEMBERS: [(&str, &str); 4] = [
+const MEMBERS: [(&str, &str); 5] = [
     ("text", "a string"),
     ("textMessage", "a string"),
     ("reason", "a string, null or absent"),
+    ("dryRun", "true, false, null or absent"),
     ("settings", "an object with the settings that change, such as {\"slowModeSeconds\": 10}"),
 ];
 

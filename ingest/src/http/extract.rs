@@ -62,6 +62,15 @@ pub(crate) struct MessagePath {
     pub(crate) message_id: EventId,
 }
 
+/// `{sweepId}`
+#[derive(Debug, Clone, Copy, IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+pub(crate) struct SweepPath {
+    /// The sweep's id.
+    #[param(inline, value_type = schemas::EventId)]
+    pub(crate) sweep_id: EventId,
+}
+
 /// An optional `Idempotency-Key`
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -135,6 +144,7 @@ struct Path {
     room: Option<PresenterIdx>,
     user: Option<UserIdx>,
     message: Option<EventId>,
+    sweep: Option<EventId>,
 }
 
 /// Head and path, read once per request.
@@ -243,6 +253,7 @@ async fn path(parts: &mut Parts) -> Result<Path, Refusal> {
             "presenterIdx" => path.room = parse(value, Refusal::PresenterIdxInvalid)?,
             "userIdx" => path.user = parse(value, Refusal::UserIdxInvalid)?,
             "messageId" => path.message = parse(value, Refusal::MessageIdInvalid)?,
+            "sweepId" => path.sweep = parse(value, Refusal::SweepIdInvalid)?,
             _ => {}
         }
     }
@@ -296,6 +307,10 @@ from_parts!(UserPath, |head_and_path| Ok(UserPath {
 
 from_parts!(MessagePath, |head_and_path| {
     Ok(MessagePath { message_id: head_and_path.path.message.ok_or(Refusal::MessageIdInvalid)? })
+});
+
+from_parts!(SweepPath, |head_and_path| {
+    Ok(SweepPath { sweep_id: head_and_path.path.sweep.ok_or(Refusal::SweepIdInvalid)? })
 });
 
 impl<T: DeserializeOwned> FromRequestParts<Arc<Ingest>> for Query<T> {

@@ -66,6 +66,7 @@ pub fn document() -> String {
         tags: json!([
             { "name": "messages", "description": "Post and delete messages, and look up requests." },
             { "name": "holds", "description": "Release or deny messages that wait for a moderator." },
+            { "name": "sweeps", "description": "Delete what a raid wrote by one decision, and undo it by one." },
             { "name": "bans", "description": "Ban users from a room or from every room." },
             { "name": "moderators", "description": "Appoint moderators of a room, and remove them." },
             { "name": "reports", "description": "Report messages to a room's moderators, and close reports." },

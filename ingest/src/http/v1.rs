@@ -11,6 +11,7 @@ mod pages;
 mod pin;
 mod reports;
 mod settings;
+mod sweeps;
 
 use std::sync::Arc;
 
@@ -29,5 +30,6 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
         .merge(pin::routes())
         .merge(reports::routes())
         .merge(settings::routes())
+        .merge(sweeps::routes())
         .merge(lookup::routes())
 }

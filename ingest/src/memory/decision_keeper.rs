@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use chat::settings::OwnSettings;
 use chat::{
-    Body, Event, MessagePinned, MessageUnpinned, ModeratorAdded, ModeratorRemoved, Position, RoomUpdated, User,
-    UserBanned, UserIdx, UserUnbanned, now,
+    Body, Event, MessagePinned, MessageUnpinned, ModeratorAdded, ModeratorRemoved, Position, RoomSwept, RoomUpdated,
+    SweepUndone, User, UserBanned, UserIdx, UserUnbanned, now,
 };
 use jiff::Timestamp;
 use nats::{Decisions, Entry, Subject, Timelines};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
+
+use crate::moderation::sweeps::UNDOABLE_FOR;
 
 /// The pause before failed writes are retried.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -263,7 +265,8 @@ pub(crate) fn ended(kept: &Entry, event: &Event, max_age: Duration) -> Option<(S
 
 fn has_ended(event: &Event) -> bool {
     match &event.body {
-        Body::UserUnbanned(_) | Body::ModeratorRemoved(_) | Body::MessageUnpinned(_) => true,
+        Body::UserUnbanned(_) | Body::ModeratorRemoved(_) | Body::MessageUnpinned(_) | Body::SweepUndone(_) => true,
+        Body::RoomSwept(_) => event.at + UNDOABLE_FOR < now(),
         Body::UserBanned(banned) => banned.until.is_some_and(|until| until < now()),
         Body::RoomUpdated(updated) => OwnSettings::of_event(&updated.settings, &updated.until).is_empty(now()),
         _ => false,
@@ -274,18 +277,39 @@ fn forget_reason(decision: &mut Event) {
     if let Some(Words { reason: Some(reason), .. }) = words_of(&mut decision.body) {
         *reason = None;
     }
+    if let Body::RoomSwept(swept) = &mut decision.body {
+        swept.rule.texts.iter_mut().for_each(Vec::clear);
+        swept.rule.users.iter_mut().for_each(Vec::clear);
+    }
 }
 
 /// Removes the user's name from a decision that they made, and the reason of a decision about their role. The reason of
 /// a ban stays, because moderators must know it. Returns whether there was something to remove.
 fn unname(decision: &mut Event, user: UserIdx) -> bool {
+    let is_in_rule = match &mut decision.body {
+        Body::RoomSwept(swept) => forget_in_rule(swept, user),
+        _ => false,
+    };
     let Some(Words { by, reason, about }) = words_of(&mut decision.body) else { return false };
     let is_named = by.idx == user && !by.nickname.is_empty();
     if is_named {
         by.nickname.clear();
     }
     let is_described = about == Some(user) && reason.and_then(Option::take).is_some();
-    is_named || is_described
+    is_named || is_described || is_in_rule
+}
+
+/// Removes the erased user from the rule of a sweep, with the reason, and every text: the user may have written it. Only
+/// the list of sweeps shows the rule. Returns whether there was something to remove.
+fn forget_in_rule(RoomSwept { rule, reason, .. }: &mut RoomSwept, user: UserIdx) -> bool {
+    let texts = rule.texts.as_mut().filter(|texts| !texts.is_empty());
+    let has_texts = texts.map(Vec::clear).is_some();
+    let users = rule.users.as_mut().filter(|users| users.contains(&user));
+    let is_listed = users.map(|users| users.retain(|other| *other != user)).is_some();
+    if is_listed {
+        *reason = None;
+    }
+    has_texts || is_listed
 }
 
 /// What a decision says in people's words.
@@ -302,7 +326,9 @@ fn words_of(body: &mut Body) -> Option<Words<'_>> {
     Some(match body {
         Body::UserBanned(UserBanned { by, reason, .. })
         | Body::UserUnbanned(UserUnbanned { by, reason, .. })
-        | Body::RoomUpdated(RoomUpdated { by, reason, .. }) => Words { by, reason: Some(reason), about: None },
+        | Body::RoomUpdated(RoomUpdated { by, reason, .. })
+        | Body::SweepUndone(SweepUndone { by, reason, .. }) => Words { by, reason: Some(reason), about: None },
+        Body::RoomSwept(swept) => Words { by: &mut swept.by, reason: Some(&mut swept.reason), about: None },
         Body::ModeratorAdded(ModeratorAdded { user, by, reason })
         | Body::ModeratorRemoved(ModeratorRemoved { user, by, reason }) => {
             Words { by, reason: Some(reason), about: Some(*user) }
@@ -325,6 +351,26 @@ mod tests {
         let by = User { idx: room.as_user(), nickname: "presenter".to_owned(), role: Role::Presenter };
         let banned = UserBanned { user, until: None, purge_seconds: None, by, reason: Some("raid".to_owned()) };
         (Subject::Ban(Some(room), user), Event::now(room, Body::UserBanned(banned)))
+    }
+
+    #[test]
+    fn an_erasure_removes_the_user_and_all_texts_from_the_rules_of_sweeps_and_the_reasons_about_the_user() {
+        let user = |idx: i64| UserIdx::try_from(idx).unwrap();
+        let by = User { idx: user(42), nickname: "presenter".to_owned(), role: Role::Presenter };
+        for (users, erased, left, is_described) in
+            [(vec![7, 8], 7, vec![8], true), (vec![8], 7, vec![8], false), (vec![8], 42, vec![8], false)]
+        {
+            let users = Some(users.into_iter().map(user).collect());
+            let rule = chat::SweepRule { texts: Some(vec!["raid".to_owned()]), users, label: None };
+            let swept = RoomSwept { rule, seconds_back: 60, by: by.clone(), reason: Some("raid".to_owned()) };
+            let mut event = Event::now(user(42).as_presenter(), Body::RoomSwept(Box::new(swept)));
+            assert!(unname(&mut event, user(erased)));
+            assert!(erased == 42 || !unname(&mut event, user(erased)), "once");
+            let Body::RoomSwept(swept) = event.body else { panic!("it is a sweep") };
+            assert_eq!(swept.rule.texts, Some(Vec::new()));
+            assert_eq!(swept.rule.users, Some(left.into_iter().map(user).collect()));
+            assert_eq!((swept.reason.is_none(), swept.by.nickname.is_empty()), (is_described, erased == 42));
+        }
     }
 
     fn reason(decision: &Event) -> Option<&str> {

@@ -266,6 +266,8 @@ fn decided_by(body: &Body) -> Option<UserIdx> {
         Body::ModeratorAdded(added) => &added.by,
         Body::ModeratorRemoved(removed) => &removed.by,
         Body::RoomUpdated(updated) => &updated.by,
+        Body::RoomSwept(swept) => &swept.by,
+        Body::SweepUndone(undone) => &undone.by,
         Body::NoticePosted(notice) => &notice.user,
         Body::MessagePinned(pinned) => &pinned.by,
         Body::MessageUnpinned(unpinned) => &unpinned.by,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chat::{
     Body, EventId, MessageDeleted, MessagePinned, MessageRestored, MessageUnpinned, ModeratorAdded, ModeratorRemoved,
-    NoticePosted, Position, PresenterIdx, ReportClosed, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned,
-    now,
+    NoticePosted, Position, PresenterIdx, ReportClosed, RoomCleared, RoomSwept, RoomUpdated, SweepUndone, UserBanned,
+    UserIdx, UserUnbanned, now,
 };
 use jiff::Timestamp;
 use nats::{AppendError, Subject};
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::memory::idempotency::Earlier;
 use crate::moderation::rights::Right;
 use crate::moderation::settings;
+use crate::moderation::sweeps::{MOST_UNDOABLE, SweepOrder};
 use crate::moderation::term::{Purge, Term};
 use crate::posting::event_id;
 use crate::posting::event_id::Assignment;
@@ -51,6 +52,10 @@ pub(crate) enum Decision {
     CloseReports(EventId),
     /// Delete every message of the room so far.
     Clear,
+    /// Delete the messages of the room that match.
+    Sweep(PresenterIdx, Box<SweepOrder>),
+    /// Undo that sweep of the room.
+    Unsweep(PresenterIdx, EventId),
     /// Ban the user, for the term or permanently. A purge deletes the user's messages in the room.
     Ban(UserIdx, Option<Term>, Option<Purge>),
     /// Lift the user's ban.
@@ -106,6 +111,24 @@ impl Ingest {
             }
             Decision::CloseReports(target) => (None, Body::ReportClosed(ReportClosed { target, by, reason })),
             Decision::Clear => (None, Body::RoomCleared(RoomCleared { by, reason })),
+            Decision::Sweep(room, order) => {
+                // Each node that sweeps at the same moment may exceed the bound by one.
+                if self.replay.rules.undoable_sweeps(room, now).len() >= MOST_UNDOABLE {
+                    return Err(Refusal::TooManySweeps(MOST_UNDOABLE));
+                }
+                let (rule, seconds_back) = (order.rule().clone(), order.seconds_back());
+                let swept = RoomSwept { rule, seconds_back, by, reason };
+                (Some(Subject::Sweep(room, assigned.id)), Body::RoomSwept(Box::new(swept)))
+            }
+            Decision::Unsweep(room, target) => {
+                if !self.replay.rules.is_undoable(room, target, now) {
+                    self.catch_up(presenter).await?;
+                }
+                if !self.replay.rules.is_undoable(room, target, now) {
+                    return Err(Refusal::NotSwept);
+                }
+                (Some(Subject::Sweep(room, target)), Body::SweepUndone(SweepUndone { target, by, reason }))
+            }
             Decision::Ban(user, ..) if presenter.is_some_and(|presenter| presenter.as_user() == user) => {
                 return Err(Refusal::PresenterBanned);
             }
@@ -237,6 +260,8 @@ impl Decision {
             Decision::Restore(_, target) => json!(["restore", target]),
             Decision::CloseReports(target) => json!(["close reports", target]),
             Decision::Clear => json!(["clear"]),
+            Decision::Sweep(_, order) => json!(["sweep", order.rule(), order.seconds_back()]),
+            Decision::Unsweep(_, sweep) => json!(["unsweep", sweep]),
             Decision::Ban(user, term, None) => json!(["ban", user, term.map(Term::seconds)]),
             Decision::Ban(user, term, Some(purge)) => {
                 json!(["ban", user, term.map(Term::seconds), purge.seconds()])
@@ -263,12 +288,20 @@ mod tests {
         let message: EventId = "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11".parse().unwrap();
         let (user, room) = (UserIdx::try_from(7).unwrap(), PresenterIdx::try_from(42).unwrap());
         let term = Term::of_seconds(600);
+        let sweep = |text: &str, seconds_back| {
+            let rule = chat::SweepRule { texts: Some(vec![text.to_owned()]), ..chat::SweepRule::default() };
+            Decision::Sweep(room, Box::new(SweepOrder::new(rule, seconds_back).unwrap()))
+        };
         let patch = json!({ "maxLength": 9 }).as_object().unwrap().clone();
         let decisions = [
             Decision::Delete(message),
             Decision::Restore(room, message),
             Decision::CloseReports(message),
             Decision::Clear,
+            sweep("raid", 60),
+            sweep("raid", 61),
+            sweep("other", 60),
+            Decision::Unsweep(room, message),
             Decision::Ban(user, None, None),
             Decision::Ban(user, term, None),
             Decision::Ban(user, None, Purge::of_seconds(600)),

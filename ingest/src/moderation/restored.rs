@@ -31,7 +31,7 @@ impl RestoredMessages {
             Body::MessageDeleted(deleted) => {
                 self.messages.lock().retain(|message| *message != (room, deleted.target));
             }
-            Body::RoomCleared(_) | Body::UserBanned(UserBanned { purge_seconds: Some(_), .. }) => {
+            Body::RoomCleared(_) | Body::RoomSwept(_) | Body::UserBanned(UserBanned { purge_seconds: Some(_), .. }) => {
                 self.messages.lock().retain(|(other, _)| *other != room);
             }
             _ => {}

@@ -1,4 +1,4 @@
-//! The rules in force: bans, moderators, pinned messages and rooms' settings, replayed from the log in its order. Every node replays the
+//! The rules in force: bans, moderators, pinned messages, sweeps and rooms' settings, replayed from the log in its order. Every node replays the
 //! same log, so all nodes decide alike. Every lookup takes the time, so that a ban or a setting ends on time. A ban
 //! takes about 100 bytes here. Its author and reason are in the bucket of decisions, and read there on request
 //! (`memory/decision_keeper.rs`).
@@ -18,6 +18,8 @@ use nats::Subject;
 use parking_lot::RwLock;
 use words::Filter;
 
+use crate::moderation::sweeps::{Sweeps, UndoableSweep};
+
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +38,7 @@ struct State {
     bans: BTreeMap<(Option<PresenterIdx>, UserIdx), LatestBan>,
     moderators: Moderators,
     pins: Pins,
+    sweeps: Sweeps,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,7 @@ impl Rules {
             bans: BTreeMap::new(),
             moderators: Moderators::default(),
             pins: Pins::default(),
+            sweeps: Sweeps::default(),
         };
         Rules { state: RwLock::new(state) }
     }
@@ -113,6 +117,9 @@ impl Rules {
             }
             (Subject::Pin(presenter), body) => {
                 state.pins.apply(position, presenter, body).then(|| (subject, event.clone()))
+            }
+            (Subject::Sweep(presenter, _), _) => {
+                state.sweeps.apply(position, presenter, event).then(|| (subject, event.clone()))
             }
             (Subject::Settings(presenter), Body::RoomUpdated(updated)) => {
                 let known = state.rooms.get(&presenter);
@@ -204,6 +211,16 @@ impl Rules {
         self.state.read().pins.pinned(presenter)
     }
 
+    /// The room's sweeps that can be undone, the latest first.
+    pub(crate) fn undoable_sweeps(&self, presenter: PresenterIdx, now: Timestamp) -> Vec<UndoableSweep> {
+        self.state.read().sweeps.undoable(presenter, now)
+    }
+
+    /// Whether the sweep of the room can be undone.
+    pub(crate) fn is_undoable(&self, presenter: PresenterIdx, sweep: EventId, now: Timestamp) -> bool {
+        self.state.read().sweeps.is_undoable(presenter, sweep, now)
+    }
+
     /// The number of bans in force from exactly that room, or from every room, up to `most`.
     pub(crate) fn count_bans(&self, presenter: Option<PresenterIdx>, most: usize, now: Timestamp) -> usize {
         let state = self.state.read();
@@ -238,17 +255,19 @@ impl Rules {
             Subject::Ban(presenter, user) => state.bans.get(&(presenter, user)).map(|latest| latest.position),
             Subject::Moderator(presenter, user) => state.moderators.known(presenter, user),
             Subject::Pin(presenter) => state.pins.known(presenter),
+            Subject::Sweep(presenter, sweep) => state.sweeps.known(presenter, sweep),
             Subject::Settings(presenter) => state.rooms.get(&presenter).map(|room| room.position),
         };
         known >= Some(position)
     }
 
-    /// Forgets bans, roles, pins and settings that have ended. Only for when no older decision can arrive any more.
+    /// Forgets bans, roles, pins, sweeps and settings that have ended. Only for when no older decision can arrive any more.
     pub(crate) fn tidy(&self, now: Timestamp) {
         let mut state = self.state.write();
         state.bans.retain(|_, latest| latest.holds(now));
         state.moderators.tidy();
         state.pins.tidy();
+        state.sweeps.tidy(now);
         state.rooms.retain(|_, room| !room.own.is_empty(now));
     }
 }

@@ -59,6 +59,10 @@ pub(crate) enum Part {
     Lookup,
     /// The append to the log.
     Append,
+    /// The rule of a sweep, how far back it reaches, and the number of sweeps.
+    NewSweep,
+    /// The sweep in question.
+    Sweep,
     /// The method: no operation has it.
     Method,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv::Operation;
 use bytes::Bytes;
-use chat::{Body, Event, EventKind, Position, PresenterIdx, UserIdx, now};
+use chat::{Body, Event, EventId, EventKind, Position, PresenterIdx, UserIdx, now};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -42,6 +42,8 @@ pub enum Subject {
     Moderator(PresenterIdx, UserIdx),
     /// A room's pinned message.
     Pin(PresenterIdx),
+    /// Whether a sweep of that room counts.
+    Sweep(PresenterIdx, EventId),
 }
 
 /// The bucket of decisions in force. Cheap to clone.
@@ -78,6 +80,8 @@ impl Subject {
             Body::ModeratorAdded(added) => event.presenter.map(|room| Subject::Moderator(room, added.user)),
             Body::ModeratorRemoved(removed) => event.presenter.map(|room| Subject::Moderator(room, removed.user)),
             Body::MessagePinned(_) | Body::MessageUnpinned(_) => event.presenter.map(Subject::Pin),
+            Body::RoomSwept(_) => event.presenter.map(|room| Subject::Sweep(room, event.id)),
+            Body::SweepUndone(undone) => event.presenter.map(|room| Subject::Sweep(room, undone.target)),
             _ => None,
         }
     }
@@ -89,6 +93,7 @@ impl Subject {
             Subject::Ban(None, user) => format!("ban.all.{user}"),
             Subject::Moderator(presenter, user) => format!("moderator.{presenter}.{user}"),
             Subject::Pin(presenter) => format!("pin.{presenter}"),
+            Subject::Sweep(presenter, sweep) => format!("sweep.{presenter}.{sweep}"),
         }
     }
 }
@@ -105,8 +110,8 @@ impl Decisions {
         Ok(DecisionSnapshot { entries: entries.into_values().collect(), checkpoints })
     }
 
-    /// Hands out every decision, one by one, so that memory need not hold them all: each may have 8 KB, and there may
-    /// be 100,000. A decision that is written meanwhile may come twice; the last one is in force. Returns the
+    /// Hands out every decision, one by one, so that memory need not hold them all: most have up to
+    /// 8 KB, a sweep may have 64 KB, and there may be 100,000. A decision that is written meanwhile may come twice; the last one is in force. Returns the
     /// checkpoint of each partition: every decision up to there was handed out, unless a later one replaced it.
     pub async fn each(&self, mut take: impl FnMut(Entry)) -> Result<Vec<Position>, Error> {
         self.read(|_, entry| take(entry)).await

@@ -150,6 +150,8 @@ pub(super) fn paths() -> Vec<Case> {
         "/v1/rooms/42/messages/",
         "/v1/rooms/42/messages/1",
         "/v1/rooms/42/messages/1/deletion",
+        "/v1/rooms/42/sweeps",
+        "/v1/rooms/42/sweeps/1",
         "/v1/rooms//messages",
         "/v2/rooms/42/messages",
         "/v1/users",

@@ -34,7 +34,7 @@ pub(super) async fn candidates(database: &Database, messages: &[&MessagePlace]) 
 
 /// Removes the marks of bans that do not purge these messages: an earlier copy of a message replaced a later one, which
 /// was sent at another time. Then applies the decisions about them.
-pub(crate) async fn release(database: &Database, ids: Vec<String>) -> Result<(), Failure> {
+pub(super) async fn release(database: &Database, ids: Vec<String>) -> Result<(), Failure> {
     let marked = doc! { "_id": { "$in": ids }, "deleted": { "$exists": true } };
     let marked: Vec<MessageDocument> = database.find(&database.messages(), marked, 0).await?;
     let decisions: BTreeSet<&str> =
@@ -62,7 +62,7 @@ pub(crate) async fn release(database: &Database, ids: Vec<String>) -> Result<(),
 }
 
 /// The numbers and pseudonyms of the same users.
-async fn numbers(database: &Database, mut numbers: BTreeSet<i64>) -> Result<Vec<i64>, Failure> {
+pub(super) async fn numbers(database: &Database, mut numbers: BTreeSet<i64>) -> Result<Vec<i64>, Failure> {
     let known: Vec<i64> = numbers.iter().copied().collect();
     let theirs = doc! { "$or": [{ "userIdx": { "$in": &known } }, { "pseudonym": { "$in": &known } }] };
     let erasures: Vec<ErasureDocument> = database.find(&database.erasures(), theirs, 0).await?;

@@ -8,7 +8,20 @@ from typing import Any, cast
 
 from ._role import Role, Token
 from .errors import ChattingError, Refused
-from .types import Accepted, Ban, Decided, Held, Moderator, Pin, ReportCategory, Settings, SettingsChange
+from .types import (
+    Accepted,
+    Ban,
+    Decided,
+    Held,
+    Moderator,
+    Pin,
+    ReportCategory,
+    Settings,
+    SettingsChange,
+    Sweep,
+    SweepPreview,
+    SweepRule,
+)
 
 MESSAGES = "/v1/rooms/{presenterIdx}/messages"
 MESSAGE = "/v1/rooms/{presenterIdx}/messages/{messageId}"
@@ -22,6 +35,8 @@ REQUESTS_EVERYWHERE = "/v1/requests"
 HOLDS = "/v1/rooms/{presenterIdx}/holds"
 RELEASE = "/v1/rooms/{presenterIdx}/holds/{messageId}/release"
 DENIAL = "/v1/rooms/{presenterIdx}/holds/{messageId}/deny"
+SWEEPS = "/v1/rooms/{presenterIdx}/sweeps"
+SWEEP = "/v1/rooms/{presenterIdx}/sweeps/{sweepId}"
 BANS = "/v1/rooms/{presenterIdx}/bans"
 BAN = "/v1/rooms/{presenterIdx}/bans/{userIdx}"
 BANS_EVERYWHERE = "/v1/bans"
@@ -135,6 +150,37 @@ class Ingest(Role):
     def clear(self, room: int, *, reason: str | None = None, idempotency_key: str | None = None) -> Decided:
         """Deletes every message of the room so far."""
         return self._submit("DELETE", MESSAGES, {"presenterIdx": room}, reason, idempotency_key)
+
+    def sweep(
+        self,
+        room: int,
+        rule: SweepRule,
+        seconds_back: int,
+        *,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Decided:
+        """Deletes what a raid wrote: the messages of the last `seconds_back` (to 3600) seconds that match the rule.
+
+        It is one decision. `undo_sweep` shows the messages again.
+        """
+        body = given(rule=rule, secondsBack=seconds_back, reason=reason)
+        return self._submit("POST", SWEEPS, {"presenterIdx": room}, body=body, key=idempotency_key)
+
+    def preview_sweep(self, room: int, rule: SweepRule, seconds_back: int) -> SweepPreview:
+        """What a sweep would delete now. Nothing is deleted."""
+        body = given(rule=rule, secondsBack=seconds_back, dryRun=True)
+        return cast("SweepPreview", self._request("POST", SWEEPS, {"presenterIdx": room}, body=body))
+
+    def undo_sweep(
+        self, room: int, sweep: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Shows again exactly what a sweep deleted. Raises `Refused` with the code `not_swept` if it cannot be undone."""
+        return self._submit("DELETE", SWEEP, {"presenterIdx": room, "sweepId": sweep}, reason, idempotency_key)
+
+    def sweeps(self, room: int) -> list[Sweep]:
+        """The sweeps of a room that can be undone, the latest first."""
+        return cast("list[Sweep]", self._request("GET", SWEEPS, {"presenterIdx": room})["sweeps"])
 
     def ban(
         self,

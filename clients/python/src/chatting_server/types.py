@@ -81,6 +81,43 @@ class Moderator(_Moderator, total=False):
     reason: str
 
 
+class SweepRule(TypedDict, total=False):
+    """Which messages a sweep deletes: those that meet every condition. Without `users`, only viewers' messages."""
+
+    texts: list[str]
+    """The text is one of these 1 to 16, whatever the case."""
+    users: list[int]
+    """The author is one of these 1 to 1,000."""
+    label: str
+    """The message has this flag."""
+
+
+class SweepPreview(TypedDict):
+    """What a sweep would delete: how many messages of how many users, and the latest and the authors, up to 100 each."""
+
+    messages: int
+    users: int
+    complete: bool
+    """False: the time has too many events to read, and the sweep would delete more."""
+    latest: list[dict[str, Any]]
+    authors: list[dict[str, Any]]
+
+
+class _Sweep(TypedDict):
+    id: str
+    at: str
+    rule: SweepRule
+    secondsBack: int
+    undoableUntil: str
+    by: User
+
+
+class Sweep(_Sweep, total=False):
+    """A sweep that can be undone until that time."""
+
+    reason: str
+
+
 class Pin(TypedDict):
     """The pinned message of a room."""
 
@@ -260,6 +297,8 @@ class Decision(_Decision, total=False):
     until: str
     purgeFrom: str
     """The ban deleted the user's messages in the room that were sent from then on."""
+    sweptFrom: str
+    """The sweep deleted messages that were sent from then on."""
     settings: dict[str, Any]
     settingsChanged: list[str]
     settingsUntil: dict[str, str]
@@ -327,6 +366,8 @@ class Event(_Event, total=False):
     reason: str
     until: Any
     purgeSeconds: int
+    sweep: str
+    secondsBack: int
     settings: dict[str, Any]
     changed: list[str]
     mode: str

@@ -96,14 +96,18 @@ impl Model {
         }
     }
 
-    fn remove(&mut self, presenter: Option<PresenterIdx>, effect: Effect) {
+    fn remove(&mut self, presenter: Option<PresenterIdx>, effect: &Effect) {
         for Came { of, kept, .. } in &mut self.events {
             let removed = match effect {
                 Effect::Nothing => false,
                 Effect::Holds(_) | Effect::EndsHold(_) => unreachable!("no step does"),
-                Effect::Deletes(target) => kept.id == target,
+                Effect::Deletes(target) => kept.id == *target,
                 Effect::Clears => true,
-                Effect::Restores(_) | Effect::Purges(..) | Effect::Erases(_) => unreachable!("no step does"),
+                Effect::Restores(_)
+                | Effect::Purges(..)
+                | Effect::Sweeps(..)
+                | Effect::Unsweeps(_)
+                | Effect::Erases(_) => unreachable!("no step does"),
             };
             if *of == presenter && kept.kind == Kind::Message && removed {
                 kept.kind = Kind::Deleted;
@@ -183,7 +187,7 @@ proptest! {
                 }
             };
             if let Some(incoming) = incoming {
-                model.remove(incoming.presenter, incoming.effect);
+                model.remove(incoming.presenter, &incoming.effect);
                 let Incoming { presenter: of, kept, .. } = &incoming;
                 model.events.push(Came { of: *of, kept: kept.clone(), at: now, is_evicted: false });
                 model.evict(bounds, now);

@@ -14,16 +14,19 @@ use crate::refusal::{Part, Refusal};
 
 use Part::{
     Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Extras, Head, Held, Lookup, Message,
-    Moderator, NewBan, NewModerator, OriginalBody, Path, Pin, Posting, Purge, PurgeEverywhere, Query, Read, Reason,
-    Report, Room, Seconds, Settings, Text, Token, User,
+    Moderator, NewBan, NewModerator, NewSweep, OriginalBody, Path, Pin, Posting, Purge, PurgeEverywhere, Query, Read,
+    Reason, Report, Room, Seconds, Settings, Sweep, Text, Token, User,
 };
 
 /// The parts of each operation that can be refused.
-pub(super) const OPERATIONS: [(&str, &[Part]); 33] = [
+pub(super) const OPERATIONS: [(&str, &[Part]); 36] = [
     ("post_message", &[Token, Head, Path, Room, Body, Text, Posting, Extras, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
     ("restore_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Deletion, Decision, Append]),
+    ("post_sweep", &[Token, Head, Path, Room, Body, Reason, Moderator, NewSweep, Decision, Append]),
+    ("list_sweeps", &[Token, Head, Read, Path, Room, Moderator]),
+    ("delete_sweep", &[Token, Head, Path, Room, Query, Reason, Moderator, Sweep, Decision, Append]),
     ("list_holds", &[Token, Head, Read, Path, Room, Query, Moderator]),
     ("release_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Held, Decision, Append]),
     ("deny_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Held, Decision, Append]),

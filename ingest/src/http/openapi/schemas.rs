@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type,
+};
 use utoipa::openapi::{Object, RefOr};
 use utoipa::{Number, PartialSchema, ToSchema};
 use web::openapi::schema;
@@ -12,6 +14,7 @@ pub(crate) use web::openapi::schemas::{EventId, Position, PresenterIdx, Role, Ti
 use web::openapi::schemas::{integer, string};
 
 use crate::http::openapi::settings::Settings;
+use crate::moderation::sweeps::{LONGEST_LABEL_BYTES, LONGEST_SECONDS_BACK, MOST_TEXTS, MOST_USERS};
 use crate::moderation::term::{LONGEST_PURGE_SECONDS, LONGEST_TERM_SECONDS};
 use crate::posting::text::{LONGEST_TEXT, LONGEST_TEXT_BYTES};
 use crate::refusal::Refusal;
@@ -51,6 +54,35 @@ schema!(
         .minimum(Some(Number::Int(1)))
         .maximum(Some(Number::UInt(LONGEST_PURGE_SECONDS as usize)))
         .description(Some("The ban deletes the user's messages in the room of so many seconds before it, at most 1 hour."))
+        .examples([600])
+);
+
+schema!(
+    pub(crate) SweepRule,
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("texts", list(Text::schema(), MOST_TEXTS, "The text is one of these. Case, width and Unicode form do not matter."))
+        .property("users", list(UserIdx::schema(), MOST_USERS, "The author is one of these. Without users only messages of viewers match."))
+        .property(
+            "label",
+            string()
+                .min_length(Some(1))
+                .max_length(Some(LONGEST_LABEL_BYTES))
+                .pattern(Some("^[!-~]+$"))
+                .description(Some("The message has this flag."))
+        )
+        .min_properties(Some(1))
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        .description(Some("Which messages. A message must meet every condition that is there."))
+        .examples([json!({ "texts": ["come to my room"] })])
+);
+
+schema!(
+    pub(crate) SecondsBack,
+    integer()
+        .minimum(Some(Number::Int(1)))
+        .maximum(Some(Number::UInt(LONGEST_SECONDS_BACK as usize)))
+        .description(Some("Only messages of so many seconds before the sweep, at most 1 hour."))
         .examples([600])
 );
 
@@ -154,6 +186,11 @@ fn settings(member: impl Fn(RefOr<Schema>) -> RefOr<Schema>) -> ObjectBuilder {
         .schema_type(Type::Object)
         .additional_properties(Some(AdditionalProperties::FreeForm(false)));
     settings.properties.into_iter().fold(object, |object, (name, setting)| object.property(name, member(setting)))
+}
+
+/// A list of 1 to `most`.
+fn list(item: RefOr<Schema>, most: usize, description: &str) -> ArrayBuilder {
+    ArrayBuilder::new().items(item).min_items(Some(1)).max_items(Some(most)).description(Some(description))
 }
 
 fn nullable(schema: RefOr<Schema>) -> RefOr<Schema> {

@@ -1,0 +1,177 @@
+//! Sweeps: one decision deletes what a raid wrote, and one decision undoes that. A sweep is a rule about the messages
+//! before it in the log. Every reader evaluates the rule itself, so a sweep is one event however many messages it
+//! deletes. An undone sweep counts as never made: what another decision deleted stays deleted.
+
+use std::collections::HashSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::body::{Role, User};
+use crate::ids::{EventId, UserIdx};
+use crate::text_folding::folded;
+
+/// Earlier messages of the room that match the rule are deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomSwept {
+    /// Which messages.
+    pub rule: SweepRule,
+    /// Only messages that were sent at most so many seconds before the event.
+    #[serde(rename = "secondsBack")]
+    pub seconds_back: u32,
+    /// The moderator or presenter.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A sweep of the room is undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepUndone {
+    /// The sweep: the id of its `room.swept`.
+    pub target: EventId,
+    /// The moderator or presenter.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Which messages a sweep deletes: those that meet each given condition. A rule without a condition matches nothing.
+///
+/// A rule without `users` matches messages of viewers only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepRule {
+    /// The text is one of these. Both are compared in their folded form. Absent: any text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<Vec<String>>,
+    /// The author is one of these. Absent: any viewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Vec<UserIdx>>,
+    /// The message has this flag of the word filter or the review hook. Absent: with or without flags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+impl RoomSwept {
+    /// Messages that were sent earlier stay. `at`: the time of the event.
+    pub fn since(&self, at: Timestamp) -> Timestamp {
+        at.checked_sub(SignedDuration::from_secs(self.seconds_back.into())).unwrap_or(Timestamp::MIN)
+    }
+}
+
+impl SweepRule {
+    /// Whether it has no condition, so that it matches nothing.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_none() && self.users.is_none() && self.label.is_none()
+    }
+
+    /// The texts in their folded form, in order and each once.
+    pub fn folded_texts(&self) -> Option<Vec<String>> {
+        let mut texts: Vec<String> = self.texts.as_ref()?.iter().map(|text| folded(text)).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        Some(texts)
+    }
+}
+
+/// A rule, prepared for many messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweepMatcher {
+    /// Folded.
+    texts: Option<HashSet<String>>,
+    users: Option<HashSet<UserIdx>>,
+    label: Option<String>,
+}
+
+impl SweepMatcher {
+    /// A matcher for the rule.
+    pub fn new(rule: &SweepRule) -> SweepMatcher {
+        SweepMatcher {
+            texts: rule.folded_texts().map(|texts| texts.into_iter().collect()),
+            users: rule.users.as_ref().map(|users| users.iter().copied().collect()),
+            label: rule.label.clone(),
+        }
+    }
+
+    /// Whether messages of the author can match.
+    pub fn may_match(&self, author: UserIdx, role: Role) -> bool {
+        match &self.users {
+            Some(users) => users.contains(&author),
+            None => role == Role::Viewer && (self.texts.is_some() || self.label.is_some()),
+        }
+    }
+
+    /// Whether the message matches.
+    pub fn matches(&self, author: &User, text: &str, flags: &[String]) -> bool {
+        self.may_match(author.idx, author.role)
+            && self.label.as_ref().is_none_or(|label| flags.contains(label))
+            && self.texts.as_ref().is_none_or(|texts| texts.contains(&folded(text)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(idx: i64, role: Role) -> User {
+        User { idx: UserIdx::try_from(idx).unwrap(), nickname: String::new(), role }
+    }
+
+    fn rule(texts: Option<&[&str]>, users: Option<&[i64]>, label: Option<&str>) -> SweepRule {
+        SweepRule {
+            texts: texts.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect()),
+            users: users.map(|users| users.iter().map(|idx| UserIdx::try_from(*idx).unwrap()).collect()),
+            label: label.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_message_must_meet_every_condition_that_a_rule_has() {
+        let flags = ["ko.abuse".to_owned()];
+        for (rule, text, flags, matches) in [
+            (rule(None, None, None), "raid", &flags[..], false),
+            (rule(Some(&["Raid  now"]), None, None), "ＲＡＩＤ  NOW", &[][..], true),
+            (rule(Some(&["other", "raid"]), None, None), "raid", &[][..], true),
+            (rule(Some(&["raid"]), None, None), "raid!", &flags[..], false),
+            (rule(Some(&[]), None, None), "raid", &flags[..], false),
+            (rule(None, None, Some("ko.abuse")), "raid", &flags[..], true),
+            (rule(None, None, Some("ko.abuse")), "raid", &[][..], false),
+            (rule(None, Some(&[6, 7]), None), "raid", &[][..], true),
+            (rule(None, Some(&[6, 8]), None), "raid", &flags[..], false),
+            (rule(Some(&["raid"]), Some(&[7]), Some("ko.abuse")), "raid", &flags[..], true),
+            (rule(Some(&["raid"]), Some(&[7]), Some("ko.abuse")), "said", &flags[..], false),
+            (rule(Some(&["raid"]), Some(&[8]), Some("ko.abuse")), "raid", &flags[..], false),
+            (rule(Some(&["raid"]), Some(&[7]), Some("ko.abuse")), "raid", &[][..], false),
+        ] {
+            let matcher = SweepMatcher::new(&rule);
+            assert_eq!(matcher.matches(&user(7, Role::Viewer), text, flags), matches, "{rule:?} {text} {flags:?}");
+            assert!(!rule.is_empty() || !matches);
+        }
+    }
+
+    #[test]
+    fn only_a_rule_that_names_them_matches_messages_of_the_presenter_and_of_moderators() {
+        let named = SweepMatcher::new(&rule(Some(&["raid"]), Some(&[7]), None));
+        let unnamed = SweepMatcher::new(&rule(Some(&["raid"]), None, None));
+        for (role, is_viewer) in [(Role::Viewer, true), (Role::Moderator, false), (Role::Presenter, false)] {
+            assert!(named.matches(&user(7, role), "raid", &[]));
+            assert_eq!(unnamed.matches(&user(7, role), "raid", &[]), is_viewer);
+            assert_eq!(unnamed.may_match(user(7, role).idx, role), is_viewer);
+        }
+    }
+
+    #[test]
+    fn a_sweep_reaches_so_many_seconds_back() {
+        let swept = |seconds_back| RoomSwept {
+            rule: SweepRule::default(),
+            seconds_back,
+            by: user(42, Role::Presenter),
+            reason: None,
+        };
+        let at = Timestamp::from_second(1_800_000_000).unwrap();
+        assert_eq!(swept(600).since(at), Timestamp::from_second(1_799_999_400).unwrap());
+        assert_eq!(swept(u32::MAX).since(Timestamp::MIN), Timestamp::MIN);
+    }
+}
