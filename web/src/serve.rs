@@ -49,6 +49,7 @@ use last_resorts::{host_invalid, panicked, stale, timed_out, unread};
 use limits::SourceLimits;
 use on_wake::OnWake;
 use peer::{Coming, Going, Paced, Peer};
+use request_id::{RequestIds, X_REQUEST_ID};
 use socket::Socket;
 
 mod fast_path;
@@ -59,6 +60,7 @@ mod limits;
 mod metrics;
 mod on_wake;
 mod peer;
+mod request_id;
 mod socket;
 mod standstill;
 #[cfg(test)]
@@ -328,6 +330,7 @@ async fn answer<F: FastPath>(
     peer: Arc<Peer>,
 ) -> Result<hyper::Response<Going>, Infallible> {
     let (parts, body) = request.into_parts();
+    let id = app.request_ids.of(&parts.headers);
     let body = Body::new(Coming::new(body, peer.clone()));
     let mut response = match app.fast_path.route(&parts.method, &parts.uri) {
         Some(route) => {
@@ -342,6 +345,7 @@ async fn answer<F: FastPath>(
         tracing::warn!("an answer was dropped: too many bytes of others wait for their readers");
         response = unread();
     }
+    response.headers_mut().insert(X_REQUEST_ID, id);
     app.metrics.answered(&response);
     Ok(response.map(|body| Going::new(body, peer)))
 }
@@ -354,6 +358,7 @@ struct Bounded<F> {
     fast_path: F,
     request_timeout: Duration,
     metrics: Arc<Metrics>,
+    request_ids: Arc<RequestIds>,
 }
 
 async fn routed(router: Router, mut request: Request, address: SocketAddr, stale: Option<Stale>) -> Response {
@@ -373,7 +378,6 @@ fn with_bounds<F>(app: App<F>, request_timeout: Duration, metrics: Arc<Metrics>)
             Err(_) => timed_out(),
         }
     };
-    // The fast path answers within the same bounds.
     let router = router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(deadline))
@@ -381,7 +385,7 @@ fn with_bounds<F>(app: App<F>, request_timeout: Duration, metrics: Arc<Metrics>)
         .layer(cors::open())
         .layer(from_fn(with_host))
         .layer(from_fn(private::mark));
-    Bounded { router, fast_path, request_timeout, metrics }
+    Bounded { router, fast_path, request_timeout, metrics, request_ids: Arc::new(RequestIds::new()) }
 }
 
 async fn with_host(request: Request, next: Next) -> Response {
