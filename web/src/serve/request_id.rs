@@ -4,45 +4,43 @@ use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use bytes::Bytes;
+use runtime::RequestId;
 
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// 128 bytes: a `traceparent` or two UUIDs fit, and an answer cannot be made large with it.
-const LONGEST_BYTES: usize = 128;
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes the ids of requests that bring none.
 #[derive(Debug)]
 pub(super) struct RequestIds {
     /// Random, so that the ids of two nodes, or of two starts of one node, differ.
-    prefix: u64,
+    origin: u32,
     next: AtomicU64,
 }
 
 impl RequestIds {
     pub(super) fn new() -> RequestIds {
-        RequestIds { prefix: std::hash::RandomState::new().hash_one(std::process::id()), next: AtomicU64::new(0) }
+        let hash = std::hash::RandomState::new().hash_one(std::process::id());
+        RequestIds { origin: (hash >> 32) as u32, next: AtomicU64::new(0) }
     }
 
     /// The id of a request with these headers. Several ids, or one that is empty, too long or not visible ASCII, count as
     /// none.
-    pub(super) fn of(&self, headers: &HeaderMap) -> HeaderValue {
-        let mut own = headers.get_all(X_REQUEST_ID).iter();
-        match (own.next(), own.next()) {
-            (Some(id), None) if is_sane(id.as_bytes()) => id.clone(),
-            _ => self.another(),
-        }
+    pub(super) fn of(&self, headers: &HeaderMap) -> RequestId {
+        let given = headers.get(X_REQUEST_ID).and_then(|id| {
+            let is_only = headers.get_all(X_REQUEST_ID).iter().nth(1).is_none();
+            if is_only { RequestId::given(id.as_bytes()) } else { None }
+        });
+        given.unwrap_or_else(|| self.another())
     }
 
-    fn another(&self) -> HeaderValue {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:016x}-{number:x}", self.prefix);
-        HeaderValue::from_maybe_shared(Bytes::from(id)).expect("hexadecimal digits are visible ASCII")
+    fn another(&self) -> RequestId {
+        RequestId::made(self.origin, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-fn is_sane(id: &[u8]) -> bool {
-    (1..=LONGEST_BYTES).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+/// Adds the id to an answer.
+pub(super) fn add(id: &RequestId, headers: &mut HeaderMap) {
+    let id = HeaderValue::from_maybe_shared(id.to_bytes()).expect("an id is visible ASCII");
+    headers.insert(X_REQUEST_ID, id);
 }
 
 #[cfg(test)]
@@ -54,25 +52,23 @@ mod tests {
         for id in ids {
             headers.append(X_REQUEST_ID, id.parse().unwrap());
         }
-        RequestIds { prefix: 0xabc, next: AtomicU64::new(31) }.of(&headers).to_str().unwrap().to_owned()
+        let mut answer = HeaderMap::new();
+        add(&RequestIds { origin: 0xabc, next: AtomicU64::new(31) }.of(&headers), &mut answer);
+        answer[X_REQUEST_ID].to_str().unwrap().to_owned()
     }
 
     #[test]
-    fn the_callers_id_is_kept_if_it_is_bounded_and_visible() {
-        let longest = "x".repeat(LONGEST_BYTES);
-        for id in ["1", "req-1.a/b:c=d", longest.as_str()] {
-            assert_eq!(of(&[id]), id);
-        }
-        let too_long = "x".repeat(LONGEST_BYTES + 1);
-        for ids in [&[][..], &[""], &["a b"], &[too_long.as_str()], &["a", "a"]] {
-            assert_eq!(of(ids), "0000000000000abc-1f", "{ids:?}");
+    fn the_callers_id_is_kept_if_it_is_the_only_one_and_sane() {
+        assert_eq!(of(&["req-1.a/b:c=d"]), "req-1.a/b:c=d");
+        for ids in [&[][..], &[""], &["a b"], &["a", "a"]] {
+            assert_eq!(of(ids), "00000abc-1f", "{ids:?}");
         }
     }
 
     #[test]
     fn ids_differ_within_a_listener_and_between_two() {
         let [one, other] = [RequestIds::new(), RequestIds::new()];
-        assert_ne!(one.another(), one.another());
-        assert_ne!(one.prefix, other.prefix);
+        assert_ne!(one.another().to_string(), one.another().to_string());
+        assert_ne!(one.origin, other.origin);
     }
 }

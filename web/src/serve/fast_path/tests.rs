@@ -1,6 +1,7 @@
 //! The fast path and the router answer alike, to the byte.
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::response::IntoResponse as _;
@@ -9,8 +10,9 @@ use conf::Span;
 use http_body_util::BodyExt as _;
 
 use super::*;
+use crate::serve::bounded::{routed, with_bounds};
 use crate::serve::tests::{Server, answer};
-use crate::serve::{App, FairSlots, Metrics, Registry, Request, routed, with_bounds};
+use crate::serve::{App, FairSlots, Metrics, Registry};
 
 /// Answers `POST /` as the header `case` says.
 #[derive(Debug, Clone)]
