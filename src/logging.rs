@@ -7,7 +7,10 @@ use conf::Problem;
 use serde::Deserialize;
 use tracing_subscriber::{EnvFilter, reload};
 
+use self::lines::{JsonLine, TextFields};
 use crate::config::Invalid;
+
+mod lines;
 
 /// The section `[log]` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -61,13 +64,14 @@ pub fn install(config: &Config) -> Result<Filter, Invalid> {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let filter = match config.format {
         Format::Text => {
-            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
+            let lines = lines.with_ansi(std::io::stderr().is_terminal()).map_fmt_fields(TextFields);
+            let lines = lines.with_filter_reloading();
             let handle = lines.reload_handle();
             lines.init();
             Filter(Box::new(move |filter| handle.reload(filter)))
         }
         Format::Json => {
-            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            let lines = lines.json().flatten_event(true).map_event_format(JsonLine).with_filter_reloading();
             let handle = lines.reload_handle();
             lines.init();
             Filter(Box::new(move |filter| handle.reload(filter)))

@@ -23,6 +23,7 @@ mod operator;
 mod permissions;
 mod pipeline;
 mod reload;
+mod request_ids;
 mod restore;
 mod roles;
 mod support;

@@ -1,12 +1,15 @@
 //! A clock that counts while the machine is suspended, background tasks that are named, supervised and awaited, timers
-//! that are used again, and a bounded map. The crate does not know chat, HTTP or the log.
+//! that are used again, a bounded map, and the id of the request that a task works for. The crate does not know chat, HTTP
+//! or the log.
 
 mod clock;
+mod request_id;
 mod sharded_lru;
 mod tasks;
 mod timers;
 
 pub use clock::Moment;
+pub use request_id::{RequestId, for_same_request};
 pub use sharded_lru::ShardedLru;
 pub use tasks::{Panicked, Tasks};
 pub use timers::{Timer, Timers};

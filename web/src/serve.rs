@@ -4,17 +4,12 @@
 //! finish within a grace period. Pages of every origin may read every answer. `axum::serve` does none of that: it installs
 //! no timer. An upgraded socket no longer counts here: its handler bounds and ends it.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::metrics::Registry;
 use axum::Router;
-use axum::body::{Body, HttpBody as _};
-use axum::extract::{ConnectInfo, Request};
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
 use conf::{Size, Span};
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use hyper::body::Incoming;
@@ -31,26 +26,22 @@ use tokio::task::unconstrained;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use tower::ServiceExt;
-use tower_http::catch_panic::CatchPanicLayer;
 
+use self::bounded::{Bounded, answer, with_bounds};
 use self::metrics::Metrics;
-use crate::cors;
 use crate::fair_slots::{FairSlots, Slot, Source};
 use crate::listen::{Listener, is_about_one_connection};
-use crate::private;
-use crate::private::Shared;
 use crate::source_rates::SourceRate;
 pub use fast_path::FastPath;
-use fast_path::{Fast, NoFastPath};
+use fast_path::NoFastPath;
 use header_timer::HeaderTimer;
 pub use last_resorts::LAST_RESORTS;
-use last_resorts::{host_invalid, panicked, stale, timed_out, unread};
 use limits::SourceLimits;
 use on_wake::OnWake;
-use peer::{Coming, Going, Paced, Peer};
+use peer::{Paced, Peer};
 use socket::Socket;
 
+mod bounded;
 mod fast_path;
 mod head;
 mod header_timer;
@@ -59,6 +50,7 @@ mod limits;
 mod metrics;
 mod on_wake;
 mod peer;
+mod request_id;
 mod socket;
 mod standstill;
 #[cfg(test)]
@@ -102,9 +94,6 @@ const LARGEST_BUFFER_BYTES: usize = LARGEST_HEADER_BYTES;
 
 /// 32 KB of unsent bytes in the kernel: the server learns soon what the peer took, and the rest costs little.
 const UNSENT_BYTES: u32 = 32 * 1024;
-
-/// 32 KB: a smaller answer is not worth counting.
-const LARGE_ANSWER_BYTES: u64 = 32 * 1024;
 
 /// Serves until `stop`, then finishes requests in hand within the grace period. Connect info is `SocketAddr`.
 pub async fn serve(listener: impl Into<Listener>, app: Router, config: &ServeConfig, stop: CancellationToken) {
@@ -280,11 +269,13 @@ async fn connection<F: FastPath>(
             peer.asks();
             let stale = (standstill::times() != stood_still).then_some(Stale);
             let limits = limits.clone();
+            let id = app.request_ids.of(request.headers());
             // Not an async block, which would keep the future twice.
-            answer(request, address, stale, app.clone(), deadlines.clone(), peer.clone()).map_ok(move |mut response| {
+            let answer = answer(request, address, stale, app.clone(), deadlines.clone(), peer.clone());
+            id.scope(answer.map_ok(move |mut response| {
                 limits.count(source, &mut response);
                 response
-            })
+            }))
         }
     });
     let connection = http1::Builder::new()
@@ -317,80 +308,4 @@ async fn connection<F: FastPath>(
     if let Err(error) = ended {
         tracing::debug!(%error, peer = %address, "connection of {address} ended: {error}");
     }
-}
-
-async fn answer<F: FastPath>(
-    request: hyper::Request<Incoming>,
-    address: SocketAddr,
-    stale: Option<Stale>,
-    app: Bounded<F>,
-    deadlines: Timers,
-    peer: Arc<Peer>,
-) -> Result<hyper::Response<Going>, Infallible> {
-    let (parts, body) = request.into_parts();
-    let body = Body::new(Coming::new(body, peer.clone()));
-    let mut response = match app.fast_path.route(&parts.method, &parts.uri) {
-        Some(route) => {
-            let request = Fast { route, parts, body, peer: address, stale };
-            request.answered(&app.fast_path, app.request_timeout, &deadlines).await
-        }
-        None => Box::pin(routed(app.router, Request::from_parts(parts, body), address, stale)).await,
-    };
-    let size = response.body().size_hint().exact().unwrap_or(0);
-    let is_shared = response.extensions().get::<Shared>().is_some();
-    if size > LARGE_ANSWER_BYTES && !is_shared && !peer.makes(usize::try_from(size).unwrap_or(usize::MAX)) {
-        tracing::warn!("an answer was dropped: too many bytes of others wait for their readers");
-        response = unread();
-    }
-    app.metrics.answered(&response);
-    Ok(response.map(|body| Going::new(body, peer)))
-}
-
-/// What is served, within its bounds, and counted.
-#[derive(Debug, Clone)]
-struct Bounded<F> {
-    /// With all layers.
-    router: Router,
-    fast_path: F,
-    request_timeout: Duration,
-    metrics: Arc<Metrics>,
-}
-
-async fn routed(router: Router, mut request: Request, address: SocketAddr, stale: Option<Stale>) -> Response {
-    request.extensions_mut().insert(ConnectInfo(address));
-    if let Some(stale) = stale {
-        request.extensions_mut().insert(stale);
-    }
-    let Ok(response) = router.oneshot(request).await;
-    response
-}
-
-fn with_bounds<F>(app: App<F>, request_timeout: Duration, metrics: Arc<Metrics>) -> Bounded<F> {
-    let App { router, fast_path } = app;
-    let deadline = move |request: Request, next: Next| async move {
-        match timeout(request_timeout, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => timed_out(),
-        }
-    };
-    // The fast path answers within the same bounds.
-    let router = router
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(deadline))
-        .layer(from_fn(without_stale))
-        .layer(cors::open())
-        .layer(from_fn(with_host))
-        .layer(from_fn(private::mark));
-    Bounded { router, fast_path, request_timeout, metrics }
-}
-
-async fn with_host(request: Request, next: Next) -> Response {
-    match head::check_host(request.version(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(wrong) => host_invalid(wrong),
-    }
-}
-
-async fn without_stale(request: Request, next: Next) -> Response {
-    if request.extensions().get::<Stale>().is_some() { stale() } else { next.run(request).await }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chat::{Body, ErasureMode, Event, EventId, User, UserErased, UserIdx};
 use mongodb::bson::DateTime;
 use nats::Log;
+use runtime::for_same_request;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -56,7 +57,8 @@ impl Eraser {
                 }
             }
         };
-        let work = self.tasks.spawn(async move { stop.run_until_cancelled(carry_out).await.flatten() });
+        let work = async move { stop.run_until_cancelled(carry_out).await.flatten() };
+        let work = self.tasks.spawn(for_same_request(work));
         match timeout(self.patience, work).await {
             Ok(Ok(Some(done))) => Ok(done),
             // It takes longer, or it waits for the log or for another archiver.

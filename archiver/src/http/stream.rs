@@ -13,6 +13,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
+use runtime::for_same_request;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -123,7 +124,7 @@ impl Streams {
         let sink = Sink { pieces, stall_timeout: self.stall_timeout };
         let (produced, end) = (produce(sink.clone()), sink);
         let stop = self.stop.clone();
-        self.tasks.spawn(async move {
+        self.tasks.spawn(for_same_request(async move {
             // Moves the permit as a whole into the task, not the time alone.
             let permit = permit;
             let whole = async {
@@ -143,7 +144,7 @@ impl Streams {
             if let Some(Err(Cut::Archive(failure))) = stop.run_until_cancelled(whole).await {
                 tracing::warn!(error = %failure, "a stream was cut half-way: {failure}");
             }
-        });
+        }));
         Body::from_stream(stream::poll_fn(move |context| {
             waiting.poll_recv(context).map(|piece| match piece {
                 Some(piece) => piece.map(Ok),

@@ -10,6 +10,7 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use runtime::for_same_request;
 use web::Problem;
 use web::auth::TokenError;
 use web::fair_slots::Source;
@@ -87,11 +88,11 @@ async fn admit(
     let (response, stream) = handshake.accept();
     // Tracked from here on, so that a stop waits for it.
     let sockets = node.sockets.clone();
-    sockets.spawn(async move {
+    sockets.spawn(for_same_request(async move {
         // On an error the client left before it received the response.
         if let Ok(stream) = stream.await {
             session::serve(&node, dialect(&node), stream, handshake_token, slot).await;
         }
-    });
+    }));
     response
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chat::{Body, Event, Position, PresenterConnected, PresenterIdx};
 use jiff::Timestamp;
 use nats::{Cursor, Standing};
+use runtime::for_same_request;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
@@ -104,11 +105,11 @@ pub(super) async fn begin<'a>(
     let (appended, connected) = oneshot::channel();
     let append = append(node.clone(), Event::now(presenter, body));
     // Awaited by a channel: a join handle would keep the task's memory for as long as the session lives.
-    node.sockets.spawn(async move {
+    node.sockets.spawn(for_same_request(async move {
         append.await;
         // A session that panicked does not wait for it.
         let _ = appended.send(());
-    });
+    }));
     // If nothing of the log has arrived yet, everything is still to come.
     let cursor = beginning.cursor.unwrap_or_else(|| node.log.timelines().beginning(presenter));
     let recovered = beginning.whole;

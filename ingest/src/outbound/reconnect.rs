@@ -11,7 +11,7 @@ use chat::PresenterIdx;
 use conf::Address;
 use nats::Log;
 use reqwest::Client;
-use runtime::ShardedLru;
+use runtime::{ShardedLru, for_same_request};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -75,14 +75,14 @@ impl Reconnects {
             return;
         };
         let (log, webhook) = (self.log.clone(), self.webhook.clone());
-        self.tasks.spawn(async move {
+        self.tasks.spawn(for_same_request(async move {
             let _slot = slot;
             let all = async { tokio::join!(log.request_reconnect(presenter), call(webhook, presenter)) };
             if timeout(DEADLINE, all).await.is_err() {
                 let deadline = DEADLINE.as_secs();
                 tracing::warn!(%presenter, "the reconnect request for room {presenter} took longer than {deadline} s");
             }
-        });
+        }));
     }
 
     /// Waits for the requests in progress, at most for the deadline.

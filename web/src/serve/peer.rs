@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf as _, Bytes};
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body as _, Frame, SizeHint};
+use runtime::RequestId;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -288,11 +289,15 @@ impl<B> Drop for Coming<B> {
 pub(super) struct Going {
     body: Body,
     peer: Arc<Peer>,
+    /// The request, if the body is made after the answer has begun.
+    id: Option<RequestId>,
 }
 
 impl Going {
+    /// In the scope of the request's id.
     pub(super) fn new(body: Body, peer: Arc<Peer>) -> Going {
-        Going { body, peer }
+        let id = if body.size_hint().exact().is_none() { RequestId::current() } else { None };
+        Going { body, peer, id }
     }
 }
 
@@ -304,7 +309,12 @@ impl hyper::body::Body for Going {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let Going { body, id, .. } = &mut *self;
+        let mut poll = || Pin::new(&mut *body).poll_frame(context);
+        match id {
+            Some(id) => id.in_scope(poll),
+            None => poll(),
+        }
     }
 
     fn is_end_stream(&self) -> bool {

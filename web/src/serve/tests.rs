@@ -8,6 +8,8 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
+use crate::private::Shared;
+
 mod encrypted;
 mod limits;
 

@@ -1,6 +1,7 @@
 //! The fast path and the router answer alike, to the byte.
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::response::IntoResponse as _;
@@ -9,8 +10,9 @@ use conf::Span;
 use http_body_util::BodyExt as _;
 
 use super::*;
+use crate::serve::bounded::{routed, with_bounds};
 use crate::serve::tests::{Server, answer};
-use crate::serve::{App, FairSlots, Metrics, Registry, Request, routed, with_bounds};
+use crate::serve::{App, FairSlots, Metrics, Registry};
 
 /// Answers `POST /` as the header `case` says.
 #[derive(Debug, Clone)]
@@ -77,18 +79,20 @@ async fn both_paths_send_the_same_bytes() {
             ("1.1", "host: x\r\nhost: x\r\n", ""),
             ("1.0", "", ""),
         ] {
-            let head = format!("{host}{header}case: {case}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
+            let head = format!(
+                "{host}{header}x-request-id: r\r\ncase: {case}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"
+            );
             requests.push(format!("POST / HTTP/{version}\r\n{head}"));
         }
     }
     for line in ["GET /", "OPTIONS /", "HEAD /", "POST /elsewhere", "POST /?a=b", "POST http://x/"] {
-        let head = "host: x\r\ncase: json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+        let head = "host: x\r\nx-request-id: r\r\ncase: json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
         requests.push(format!("{line} HTTP/1.1\r\n{head}"));
     }
     for request in requests {
         let (fast, slow) = (wire(&fast, &request).await, wire(&slow, &request).await);
         assert_eq!(fast, slow, "{request}");
-        assert!(fast.starts_with("HTTP/1."), "{request}: {fast}");
+        assert!(fast.starts_with("HTTP/1.") && fast.contains("\r\nx-request-id: r\r\n"), "{request}: {fast}");
     }
 }
 
