@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_with_extras_is_a_request_that_no_other_is() {
+    fn posts_with_different_extras_are_different_requests() {
         let service = sender("chat:attributes", None);
         let (one, other) = (json!(EventId::new()), json!(EventId::new()));
         let posts = [
