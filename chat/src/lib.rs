@@ -41,7 +41,6 @@ mod readers;
 mod reports;
 pub mod settings;
 mod time;
-mod written;
 
 pub use attributes::{
     Attributes, InvalidAttributes, LARGEST_ATTRIBUTES_BYTES, LONGEST_ATTRIBUTE_NAME, MOST_ATTRIBUTES, is_attribute_name,
