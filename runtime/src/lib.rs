@@ -7,6 +7,6 @@ mod tasks;
 mod timers;
 
 pub use clock::Moment;
-pub use sharded_lru::ShardedLru;
+pub use sharded_lru::{One, ShardedLru, Weigh};
 pub use tasks::{Panicked, Tasks};
 pub use timers::{Timer, Timers};
