@@ -1,5 +1,5 @@
-//! The section `[ingest]`: its settings and their bounds. Sections of one part of ingest alone are beside that part. The
-//! defaults are in `src/defaults.toml`, nowhere else.
+//! The section `[ingest]`: its settings and their bounds. Sections of one part of ingest alone are beside that part.
+//! The defaults are in `src/defaults.toml`, nowhere else.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;

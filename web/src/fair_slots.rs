@@ -1,7 +1,7 @@
-//! Fair sharing of a bounded number of slots. When all are taken, the source that holds most of them loses the slot that
-//! has waited longest for its peer. So no source can hold all slots for long, and a source with few keeps them. A bound
-//! for a single source is not needed; a network behind one address would reach it. The caller knows which resource a slot
-//! stands for, and what waiting means.
+//! Fair sharing of a bounded number of slots. When all are taken, the source that holds most of them loses the slot
+//! that has waited longest for its peer. So no source can hold all slots for long, and a source with few keeps them. A
+//! bound for a single source is not needed; a network behind one address would reach it. The caller knows which
+//! resource a slot stands for, and what waiting means.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

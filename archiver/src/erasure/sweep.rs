@@ -60,8 +60,8 @@ pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Res
     Ok(())
 }
 
-/// Erases everything before the known copies, until no copy and no epoch is added meanwhile. The result tells whether it
-/// is done.
+/// Erases everything before the known copies, until no copy and no epoch is added meanwhile. The result tells whether
+/// it is done.
 pub(crate) async fn enforce(database: &Database, mut erasure: ErasureDocument) -> Result<ErasureDocument, Failure> {
     loop {
         if erasure.state == ErasureState::Done {

@@ -1,7 +1,7 @@
-//! Asks the room server whether a room is live: with a deadline, at most one request in flight per room ([`in_flight`]),
-//! a short-lived cache, and a circuit breaker. An answer that cannot be parsed counts as no answer, never as "not live".
-//! A 4xx concerns its room alone. Only requests of the node's own open the breaker ([`guard`]). The caller decides what
-//! an outage means.
+//! Asks the room server whether a room is live: with a deadline, at most one request in flight per room
+//! ([`in_flight`]), a short-lived cache, and a circuit breaker. An answer that cannot be parsed counts as no answer,
+//! never as "not live". A 4xx concerns its room alone. Only requests of the node's own open the breaker ([`guard`]).
+//! The caller decides what an outage means.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};

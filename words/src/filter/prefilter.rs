@@ -1,6 +1,7 @@
-//! Looks for texts without a match, as most are. It reads a text once, by the rules of `stream`, and keeps nothing but the
-//! latest symbols; where it would need more, the text may have a match. Then the search begins anew, with a reading.
-//! Hangul, Latin letters with leetspeak, and adjacent symbols of several alphabets each have a module of their own.
+//! Looks for texts without a match, as most are. It reads a text once, by the rules of `stream`, and keeps nothing but
+//! the latest symbols; where it would need more, the text may have a match. Then the search begins anew, with a
+//! reading. Hangul, Latin letters with leetspeak, and adjacent symbols of several alphabets each have a module of their
+//! own.
 
 mod adjacent;
 mod bloom;

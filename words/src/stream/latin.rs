@@ -1,6 +1,6 @@
 //! Latin letters, read in two ways: plain letters only, or leetspeak, where digits and symbols stand for letters. `1`,
-//! `!`, `|` and `I` can stand for `i` or `l`, so leetspeak is read once for each. Letters that stand alone form one word
-//! (`s h i t`). A repeated letter is one symbol that knows how often it was written.
+//! `!`, `|` and `I` can stand for `i` or `l`, so leetspeak is read once for each. Letters that stand alone form one
+//! word (`s h i t`). A repeated letter is one symbol that knows how often it was written.
 
 use super::{Gap, Place, Skipped, Source, Stream};
 use crate::reading::{Glyph, Reading};

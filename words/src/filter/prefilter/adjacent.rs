@@ -1,5 +1,5 @@
-//! Two adjacent symbols of each word that one alphabet cannot spell, such as `8` and `ㄴ` of `18놈`. A text without any of
-//! these pairs has no such word. Symbols are those of [`stream::mixed`](crate::stream::mixed).
+//! Two adjacent symbols of each word that one alphabet cannot spell, such as `8` and `ㄴ` of `18놈`. A text without any
+//! of these pairs has no such word. Symbols are those of [`stream::mixed`](crate::stream::mixed).
 
 use crate::sign::{Sign, Syllable};
 use crate::stream::mixed_symbols;

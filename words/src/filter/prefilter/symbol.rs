@@ -52,8 +52,8 @@ fn may_spell(bytes: &[u8], at: usize) -> bool {
 /// The sign at a byte cannot be told without a reading.
 struct Unknown;
 
-/// The sign of the character that this byte is a part of. None: the text has ended. A sign other than letters, digits and
-/// marks stands for any of its kind, as a search for those ends there.
+/// The sign of the character that this byte is a part of. None: the text has ended. A sign other than letters, digits
+/// and marks stands for any of its kind, as a search for those ends there.
 fn sign_at(text: &str, at: usize) -> Result<Option<Sign>, Unknown> {
     let Some(byte) = text.as_bytes().get(at) else { return Ok(None) };
     if byte.is_ascii() {
