@@ -130,14 +130,14 @@ struct From {
 #[derive(Debug, Serialize)]
 struct Now {
     run: String,
-    parts: Vec<Part>,
+    parts: Vec<PartState>,
     playing: Playing,
     accepted: AcceptedPage,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Part {
+struct PartState {
     name: String,
     state: super::parts::State,
     /// For how long it has been away, in milliseconds. Null: it runs.
@@ -147,7 +147,7 @@ struct Part {
 }
 
 async fn state(State(stage): State<Arc<Stage>>, Query(From { after }): Query<From>) -> Json<Now> {
-    let part = |(name, life): (&str, Life)| Part {
+    let part = |(name, life): (&str, Life)| PartState {
         name: name.to_owned(),
         state: life.state,
         down_ms: life.ended.filter(|_| life.back_after.is_none()).map(|ended: Instant| ended.elapsed().as_millis()),

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use self::metrics::Metrics;
+use self::metrics::VerifierMetrics;
 use jwks::Jwks;
 use key::Required;
 use secrets::Secrets;
@@ -156,7 +156,7 @@ pub struct Verifier {
     times_set: AtomicU64,
     jwks: Option<Jwks>,
     types: Vec<String>,
-    metrics: Metrics,
+    metrics: VerifierMetrics,
 }
 
 /// A verified token: its identity, and its end.
@@ -193,7 +193,7 @@ impl Verifier {
             times_set: AtomicU64::new(0),
             jwks,
             types,
-            metrics: Metrics::new(),
+            metrics: VerifierMetrics::new(),
         })
     }
 
