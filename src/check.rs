@@ -21,7 +21,7 @@ use crate::config::{Config, Invalid};
 use crate::logging;
 use crate::roles::{Role, USAGE};
 use clocks::Clock;
-use finding::{Finding, Report};
+use finding::{CheckReport, Finding};
 use monitoring::Monitored;
 
 /// The connection's name in NATS' monitoring.
@@ -57,23 +57,23 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
 }
 
 /// The report, and whether the configuration is invalid.
-async fn check(arguments: &CheckArguments) -> (Report, bool) {
+async fn check(arguments: &CheckArguments) -> (CheckReport, bool) {
     let monitored = join_all(arguments.monitoring.iter().map(|url| monitoring::ask(url)));
     // Monitoring URLs alone are the question about these servers alone.
     if arguments.config.is_none() && arguments.roles.is_empty() && !arguments.monitoring.is_empty() {
-        return (Report::of(monitoring::findings(&monitored.await)), false);
+        return (CheckReport::of(monitoring::findings(&monitored.await)), false);
     }
     let roles = if arguments.roles.is_empty() { Role::ALL.to_vec() } else { arguments.roles.clone() };
     match Config::checked(arguments.config.as_deref(), std::env::vars_os(), |config| Role::problems_of(&roles, config))
     {
         Ok(config) => {
             let (findings, is_usage) = check_with(&config, &roles, monitored).await;
-            (Report::of(findings), is_usage)
+            (CheckReport::of(findings), is_usage)
         }
         Err(invalid) => {
             let mut findings = configuration(&invalid);
             findings.extend(monitoring::findings(&monitored.await));
-            (Report::of(findings), true)
+            (CheckReport::of(findings), true)
         }
     }
 }

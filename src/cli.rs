@@ -219,8 +219,8 @@ pub struct CheckArguments {
     /// The format of the findings
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: CheckFormat,
-    /// The monitoring URL of each NATS server, http://host:8222: whether it fsyncs an append before it acknowledges, and
-    /// its disk. With URLs alone, without --config and --role, only these servers are checked
+    /// The monitoring URL of each NATS server, http://host:8222: whether it fsyncs an append before it acknowledges,
+    /// and its disk. With URLs alone, without --config and --role, only these servers are checked
     #[arg(value_name = "URL")]
     pub monitoring: Vec<String>,
 }

@@ -30,7 +30,7 @@ use strict::Read;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The format and the filter of logs.
-    pub log: logging::Config,
+    pub log: logging::LogConfig,
     /// The log of events.
     pub nats: nats::Config,
     /// The trusted issuers of tokens.

@@ -1,5 +1,5 @@
-//! `chatting-server healthcheck`: asks a role on this machine whether it is ready, for health checks of containers whose
-//! image has no other program.
+//! `chatting-server healthcheck`: asks a role on this machine whether it is ready, for health checks of containers
+//! whose image has no other program.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

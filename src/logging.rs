@@ -15,7 +15,7 @@ mod lines;
 /// The section `[log]` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub struct LogConfig {
     /// A level, or a filter by target in `tracing`'s syntax.
     pub filter: String,
     /// The format of a line.
@@ -32,7 +32,7 @@ pub enum Format {
     Json,
 }
 
-impl Config {
+impl LogConfig {
     /// Err: the filter is wrong.
     pub(crate) fn filter(&self) -> Result<EnvFilter, Problem> {
         EnvFilter::try_new(&self.filter).map_err(|error| Problem::new("log.filter", error.to_string()))
@@ -44,7 +44,7 @@ pub struct Filter(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sy
 
 impl Filter {
     /// From now on that of the configuration, which was checked.
-    pub(crate) fn set(&self, config: &Config) {
+    pub(crate) fn set(&self, config: &LogConfig) {
         let filter = config.filter().map_err(|problem| problem.to_string());
         if let Err(error) = filter.and_then(|filter| (self.0)(filter).map_err(|error| error.to_string())) {
             tracing::error!(error, "the filter of logs stays as it was: {error}");
@@ -59,7 +59,7 @@ impl fmt::Debug for Filter {
 }
 
 /// Installs the process's logs and the panic hook. Call once.
-pub fn install(config: &Config) -> Result<Filter, Invalid> {
+pub fn install(config: &LogConfig) -> Result<Filter, Invalid> {
     let filter = config.filter().map_err(Invalid::from)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let filter = match config.format {

@@ -17,7 +17,7 @@ const BEGINNING: usize = 160;
 /// Runs the command. The exit code is 0 if everything requested was done, 1 if not, 64 if the configuration is invalid.
 pub fn run(arguments: &QuarantineArguments) -> ExitCode {
     operator::run(arguments.config.as_deref(), async |config| {
-        let Outcome { answer, is_done } = outcome(&config, &arguments.command).await?;
+        let CommandOutcome { answer, is_done } = outcome(&config, &arguments.command).await?;
         operator::print(answer)?;
         Ok(is_done)
     })
@@ -25,14 +25,14 @@ pub fn run(arguments: &QuarantineArguments) -> ExitCode {
 
 /// The result of a command.
 #[derive(Debug)]
-struct Outcome {
+struct CommandOutcome {
     /// The text for standard output.
     answer: String,
     /// Whether everything requested was done.
     is_done: bool,
 }
 
-async fn outcome(config: &Config, command: &QuarantineCommand) -> anyhow::Result<Outcome> {
+async fn outcome(config: &Config, command: &QuarantineCommand) -> anyhow::Result<CommandOutcome> {
     let quarantine = Quarantine::connect(&config.archiver).await?;
     match command {
         QuarantineCommand::List { cause, first, lines } => {
@@ -41,17 +41,17 @@ async fn outcome(config: &Config, command: &QuarantineCommand) -> anyhow::Result
             let listed = quarantine.list(*cause, *first).await?;
             let mut answer: String = listed.iter().map(|line| item(line, *lines)).collect();
             writeln!(answer, "{} of {total} lines in quarantine", listed.len())?;
-            Ok(Outcome { answer, is_done: true })
+            Ok(CommandOutcome { answer, is_done: true })
         }
         QuarantineCommand::Show { position } => Ok(match quarantine.get(*position).await? {
-            Some(line) => Outcome { answer: whole(&line), is_done: true },
-            None => Outcome { answer: format!("{position}: not in quarantine\n"), is_done: false },
+            Some(line) => CommandOutcome { answer: whole(&line), is_done: true },
+            None => CommandOutcome { answer: format!("{position}: not in quarantine\n"), is_done: false },
         }),
         QuarantineCommand::Retry(lines) => Ok(retried(&quarantine.retry(&which(lines)).await?)),
         QuarantineCommand::Discard(lines) => {
             let discarded = quarantine.discard(&which(lines)).await?;
             let is_done = lines.positions.is_empty() || discarded == lines.positions.len() as u64;
-            Ok(Outcome { answer: format!("discarded {discarded}\n"), is_done })
+            Ok(CommandOutcome { answer: format!("discarded {discarded}\n"), is_done })
         }
     }
 }
@@ -87,7 +87,7 @@ fn whole(QuarantinedLine { position, cause, reason, at, line }: &QuarantinedLine
     format!("position: {position}\ncause: {cause}\nreason: {reason}\nat: {at:.3}\nbytes: {bytes}\nline: {line}\n")
 }
 
-fn retried(Retried { archived, kept, missing }: &Retried) -> Outcome {
+fn retried(Retried { archived, kept, missing }: &Retried) -> CommandOutcome {
     let mut answer = format!("archived {archived}, kept {}\n", kept.len());
     for position in kept {
         answer.extend([&position.to_string(), ": kept, see quarantine show\n"]);
@@ -95,5 +95,5 @@ fn retried(Retried { archived, kept, missing }: &Retried) -> Outcome {
     for position in missing {
         answer.extend([&position.to_string(), ": not in quarantine\n"]);
     }
-    Outcome { answer, is_done: kept.is_empty() && missing.is_empty() }
+    CommandOutcome { answer, is_done: kept.is_empty() && missing.is_empty() }
 }

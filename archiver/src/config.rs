@@ -71,8 +71,8 @@ impl ReadsConfig {
 }
 
 impl Config {
-    /// Every setting that cannot work, as far as it shows before anything is connected. `log_age` is the age at which an
-    /// event leaves the log.
+    /// Every setting that cannot work, as far as it shows before anything is connected. `log_age` is the age at which
+    /// an event leaves the log.
     pub fn problems(&self, log_age: Duration) -> Vec<Problem> {
         let mut problems = Problems::of("archiver");
         problems.at_least("batch_size", self.batch_size, Size::from_bytes(1));

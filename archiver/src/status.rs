@@ -166,8 +166,8 @@ impl Status {
         note(&self.trouble, reason, "MongoDB accepts writes");
     }
 
-    /// Records a durable write. `newest`: the time of its latest event. `stored`: when its batches were stored, each with
-    /// its number of events.
+    /// Records a durable write. `newest`: the time of its latest event. `stored`: when its batches were stored, each
+    /// with its number of events.
     pub(crate) fn wrote(
         &self,
         written: &Written,
@@ -214,8 +214,8 @@ impl Status {
         *self.backlog.lock() = Some(waiting);
     }
 
-    /// How long events have been waiting for the archive: zero if none waits, otherwise at most the time since the newest
-    /// archived batch was stored.
+    /// How long events have been waiting for the archive: zero if none waits, otherwise at most the time since the
+    /// newest archived batch was stored.
     pub(crate) fn behind(&self) -> Duration {
         if self.waiting().is_none_or(|waiting| waiting.batches() == 0) {
             return Duration::ZERO;

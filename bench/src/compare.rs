@@ -1,8 +1,8 @@
 //! Ours beside others, under the same loads from the same generator. The targets take turns within each round, and
 //! ratios are computed within a round: a machine that is slow for a minute is slow for all.
 //!
-//! nchan keeps messages in memory and checks nothing. The bare HTTP server answers and does nothing else. A bare append is
-//! one fsynced JetStream message a post, without HTTP.
+//! nchan keeps messages in memory and checks nothing. The bare HTTP server answers and does nothing else. A bare append
+//! is one fsynced JetStream message a post, without HTTP.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -26,7 +26,8 @@ pub(crate) struct System {
     _folder: tempfile::TempDir,
 }
 
-/// A program that runs one of the roles, such as a profiler: `valgrind --tool=callgrind target/release/chatting-server ingest`.
+/// A program that runs one of the roles, such as a profiler:
+/// `valgrind --tool=callgrind target/release/chatting-server ingest`.
 #[derive(Debug)]
 pub(crate) struct Runner {
     /// The role that it runs.

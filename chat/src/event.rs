@@ -11,9 +11,8 @@ use crate::head::{Head, VERSION};
 use crate::ids::{EventId, KeyId, PresenterIdx, RequestDigest};
 use crate::kind::EventKind;
 use crate::malformed::MalformedEvent;
-use crate::posted::PostedLine;
+use crate::posted::{PostedLine, posted_line};
 use crate::time::{millis, now};
-use crate::written::posted_line;
 
 /// Something that happened in a room. All checks come before the append: nothing in the log can still be refused.
 #[derive(Debug, Clone, PartialEq)]

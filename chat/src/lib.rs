@@ -44,7 +44,6 @@ mod sweep_preview;
 mod sweeps;
 mod text_folding;
 mod time;
-mod written;
 
 pub use attributes::{
     Attributes, InvalidAttributes, LARGEST_ATTRIBUTES_BYTES, LONGEST_ATTRIBUTE_NAME, MOST_ATTRIBUTES, is_attribute_name,

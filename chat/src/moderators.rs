@@ -1,6 +1,6 @@
-//! The moderators of rooms, replayed from the log: who was appointed, and whose role has ended. Of two decisions about a
-//! user in a room the later position wins. A ban from the room ends the role; the end of the ban does not bring it back.
-//! Saved decisions may be applied in any order before the log. A ban that is applied before the appointment that
+//! The moderators of rooms, replayed from the log: who was appointed, and whose role has ended. Of two decisions about
+//! a user in a room the later position wins. A ban from the room ends the role; the end of the ban does not bring it
+//! back. Saved decisions may be applied in any order before the log. A ban that is applied before the appointment that
 //! precedes it is not remembered, so the log must be replayed in its order.
 
 use std::collections::{BTreeMap, HashMap};

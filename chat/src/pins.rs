@@ -1,6 +1,6 @@
-//! The pinned messages of rooms, replayed from the log: at most one a room. Of two decisions about a room's pin the later
-//! position wins. A deletion of the pinned message, or a clear of the room, unpins it. Saved decisions may be applied in any
-//! order before the log, which must be replayed in its order.
+//! The pinned messages of rooms, replayed from the log: at most one a room. Of two decisions about a room's pin the
+//! later position wins. A deletion of the pinned message, or a clear of the room, unpins it. Saved decisions may be
+//! applied in any order before the log, which must be replayed in its order.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! The section `[ingest]`: its settings and their bounds. Sections of one part of ingest alone are beside that part. The
-//! defaults are in `src/defaults.toml`, nowhere else.
+//! The section `[ingest]`: its settings and their bounds. Sections of one part of ingest alone are beside that part.
+//! The defaults are in `src/defaults.toml`, nowhere else.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use conf::{Address, Problem, Span, optional_address};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de::Error};
 
-use crate::http::gateway::{self, Gateway};
+use crate::http::gateway::{Gateway, GatewayConfig};
 use crate::outbound::room_server::RoomsConfig;
 use crate::posting::limits::LimitsConfig;
 use crate::posting::review::ReviewConfig;
@@ -59,7 +59,7 @@ pub struct Config {
     /// Timeouts and bounds of the listener.
     pub http: web::ServeConfig,
     /// When forwarded headers count.
-    pub gateway: gateway::Config,
+    pub gateway: GatewayConfig,
     /// The server that knows which rooms are live.
     pub rooms: RoomsConfig,
 }

@@ -32,8 +32,9 @@ use crate::reload;
 use crate::sender::Sender;
 use crate::state::Ingest;
 
-/// Lists of bans and of moderators that a node reads at once, and those of one user among them. 16 lists read at most 128 decisions of 8 KB at
-/// once: 1 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take the same connection.
+/// Lists of bans and of moderators that a node reads at once, and those of one user among them. 16 lists read at most
+/// 128 decisions of 8 KB at once: 1 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take
+/// the same connection.
 const LISTS: usize = 16;
 const LISTS_OF_USER: usize = 2;
 

@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use crate::epoch::timeline::Timeline;
 use crate::jetstream::timestamp;
 
-/// The largest reserve for decisions: about two million of them.
+/// 1 GiB: the largest reserve, for about two million decisions.
 const MAX_RESERVE: u64 = 1 << 30;
 
-/// The smallest reserve, if the log is large enough: one room's settings may take 40 KB.
+/// 1 MiB: the smallest reserve, if the log is large enough. The settings of one room may take 40 KB.
 const MIN_RESERVE: u64 = 1 << 20;
 
 /// The bytes that the server stores with each batch, approximately.

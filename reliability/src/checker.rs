@@ -40,14 +40,14 @@ pub struct Violation {
     pub invariant: &'static str,
     /// What is wrong, as a sentence.
     pub sentence: String,
-    /// The smallest part of the history that shows the violation: line numbers from 0, ascending.
+    /// The lines of the history that show the violation: numbers from 0, ascending.
     pub lines: Vec<usize>,
 }
 
 /// The result for one invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It held. The number of places where it could have been violated.
+    /// It held in this many places where it could have been violated.
     Held(usize),
     /// It was violated.
     Broken(Vec<Violation>),

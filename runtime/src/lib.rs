@@ -10,6 +10,6 @@ mod timers;
 
 pub use clock::Moment;
 pub use request_id::{RequestId, for_same_request};
-pub use sharded_lru::ShardedLru;
+pub use sharded_lru::{One, ShardedLru, Weigh};
 pub use tasks::{Panicked, Tasks};
 pub use timers::{Timer, Timers};

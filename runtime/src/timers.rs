@@ -1,5 +1,6 @@
-//! Timers that are used again. A new timer takes a lock that all threads share, at its beginning and at its end. One that
-//! is set to a later time does not. It costs a wake-up of whoever had it last if nobody has set it again by its time.
+//! Timers that are used again. A new timer takes a lock that all threads share, at its beginning and at its end. One
+//! that is set to a later time does not. It costs a wake-up of whoever had it last if nobody has set it again by its
+//! time.
 
 use std::fmt;
 use std::pin::Pin;

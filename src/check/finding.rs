@@ -33,7 +33,7 @@ pub(super) struct Finding {
 
 /// All findings. As JSON: `{"problems": 0, "warnings": 1, "findings": [{"level", "part", "what", "action"?}]}`.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct CheckReport {
     problems: usize,
     warnings: usize,
     findings: Vec<Finding>,
@@ -63,10 +63,10 @@ impl Level {
     }
 }
 
-impl Report {
-    pub(super) fn of(findings: Vec<Finding>) -> Report {
+impl CheckReport {
+    pub(super) fn of(findings: Vec<Finding>) -> CheckReport {
         let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-        Report { problems: count(Level::Problem), warnings: count(Level::Warning), findings }
+        CheckReport { problems: count(Level::Problem), warnings: count(Level::Warning), findings }
     }
 
     pub(super) fn has_problems(&self) -> bool {
@@ -78,7 +78,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widest = self.findings.iter().map(|finding| finding.part.len()).max().unwrap_or(0);
         for Finding { level, part, what, action } in &self.findings {
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_one_line_of_the_table_and_cannot_disturb_a_terminal() {
-        let report = Report::of(vec![
+        let report = CheckReport::of(vec![
             Finding::ok("nats", "nats://one:4222: nats-server 2.15.1"),
             Finding::problem("room server", "it says \u{1b}[2J\nnothing", "start it"),
         ]);

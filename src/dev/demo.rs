@@ -1,15 +1,15 @@
-//! The demo of `dev`: a page with a presenter and three viewers, on a listener of its own on loopback. The page uses the
-//! roles' public interfaces. This API tells it where they are, plays a recording, and kills parts:
+//! The demo of `dev`: a page with a presenter and three viewers, on a listener of its own on loopback. The page uses
+//! the roles' public interfaces. This API tells it where they are, plays a recording, and kills parts:
 //!
 //! - `GET /` and the files of the page.
 //! - `GET /api/setup`: `{run, room, ingest, delivery, archiver, people, examples}`: the addresses as `host:port`, the
 //!   people with their tokens (valid for a day from now), and commands to try. `run` names this run of `dev`.
-//! - `GET /api/state?after=N`: `{run, parts, playing, accepted}`. `parts`: `[{name, state, downMs, backAfterMs}]`, `state`
-//!   one of `running`, `down`, `starting`. `playing`: [`player::Playing`]. `accepted`: `{messages, next}`, what the
-//!   recording's users got accepted from number N on, at most 2,000; without `after`, only `next`.
+//! - `GET /api/state?after=N`: `{run, parts, playing, accepted}`. `parts`: `[{name, state, downMs, backAfterMs}]`,
+//!   `state` one of `running`, `down`, `starting`. `playing`: [`player::Playing`]. `accepted`: `{messages, next}`, what
+//!   the recording's users got accepted from number N on, at most 2,000; without `after`, only `next`.
 //! - `POST /api/play` with `{running, speed}`: starts or stops the recording, at 0.1 to 100 times its speed. 204.
-//! - `POST /api/parts/{name}/kill` with `{downMs}`, at most 60,000: SIGKILL, and a start after that time. 202; 404 without
-//!   such a part; 409 if it is down already.
+//! - `POST /api/parts/{name}/kill` with `{downMs}`, at most 60,000: SIGKILL, and a start after that time. 202; 404
+//!   without such a part; 409 if it is down already.
 //!
 //! [`guard`] decides whose requests are answered: those of this page at this address only. A refused value is a 400 or
 //! 422 with a sentence.
@@ -130,14 +130,14 @@ struct From {
 #[derive(Debug, Serialize)]
 struct Now {
     run: String,
-    parts: Vec<Part>,
+    parts: Vec<PartState>,
     playing: Playing,
     accepted: AcceptedPage,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Part {
+struct PartState {
     name: String,
     state: super::parts::State,
     /// For how long it has been away, in milliseconds. Null: it runs.
@@ -147,7 +147,7 @@ struct Part {
 }
 
 async fn state(State(stage): State<Arc<Stage>>, Query(From { after }): Query<From>) -> Json<Now> {
-    let part = |(name, life): (&str, Life)| Part {
+    let part = |(name, life): (&str, Life)| PartState {
         name: name.to_owned(),
         state: life.state,
         down_ms: life.ended.filter(|_| life.back_after.is_none()).map(|ended: Instant| ended.elapsed().as_millis()),

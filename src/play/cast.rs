@@ -11,14 +11,14 @@ use super::line::Line;
 #[derive(Debug)]
 pub(crate) struct Cast {
     pub(super) rooms: BTreeSet<PresenterIdx>,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<CastMember>,
     /// The number of the first user. The others follow.
     base: i64,
 }
 
 /// A user, and what they write.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct CastMember {
     pub(super) user: i64,
     pub(super) nickname: String,
     pub(super) is_presenter: bool,
@@ -50,7 +50,7 @@ impl Cast {
             // A presenter is a different user in each room; a viewer is the same user everywhere.
             let place = *places.entry((line.user.clone(), is_presenter.then_some(room))).or_insert_with(|| {
                 let user = if is_presenter { room.get() } else { base + cast.parts.len() as i64 };
-                cast.parts.push(Part { user, nickname: line.user.clone(), is_presenter, lines: Vec::new() });
+                cast.parts.push(CastMember { user, nickname: line.user.clone(), is_presenter, lines: Vec::new() });
                 cast.parts.len() - 1
             });
             cast.parts[place].lines.push((room, line));

@@ -1,5 +1,5 @@
-//! A replay that plays: nothing before its time, nothing lost or doubled by a listener that comes back, and what is deleted
-//! while it plays does not come.
+//! A replay that plays: nothing before its time, nothing lost or doubled by a listener that comes back, and what is
+//! deleted while it plays does not come.
 
 use std::time::{Duration, Instant};
 

@@ -42,8 +42,8 @@ impl Mongod {
         format!("mongodb://{login}127.0.0.1:{}/?replicaSet=rs0{options}", self.port)
     }
 
-    /// Stops it, and starts it again with more arguments, until it listens: whether it is ready, a client without a login
-    /// or a certificate cannot ask.
+    /// Stops it, and starts it again with more arguments, until it listens: whether it is ready, a client without a
+    /// login or a certificate cannot ask.
     pub async fn restart_with(&self, arguments: &[&str]) {
         let mut server = self.server.take();
         server.terminate(Duration::from_secs(60)).await.unwrap();

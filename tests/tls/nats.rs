@@ -24,7 +24,8 @@ async fn checked(settings: &Settings) -> Result<(), String> {
     if checked.has("nats", "ok", "nats-server 2.") { Ok(()) } else { Err(checked.output) }
 }
 
-/// A server that refuses a client certificate may close the connection before the client has read why, so it is asked again.
+/// A server that refuses a client certificate may close the connection before the client has read why, so it is asked
+/// again.
 async fn is_refused(settings: &Settings, told: &str) {
     eventually(&format!("check says {told:?}"), Duration::from_secs(60), async || {
         let output = checked(settings).await.expect_err("it is refused");

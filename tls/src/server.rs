@@ -145,8 +145,8 @@ impl ServerTls {
         }
     }
 
-    /// Reads the files, and uses what they hold for new connections. False: they hold the pair in use. Err: they cannot be
-    /// used, and nothing changes.
+    /// Reads the files, and uses what they hold for new connections. False: they hold the pair in use. Err: they cannot
+    /// be used, and nothing changes.
     pub fn reload(&self) -> Result<bool, Problem> {
         let contents = self.contents();
         *self.seen.lock() = contents.as_ref().ok().cloned();

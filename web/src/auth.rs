@@ -1,7 +1,7 @@
-//! The sender of a request, by its token: a JWT in the header `token` or `Authorization: Bearer`. A secret shared with the
-//! auth server verifies it (HS256), or one of the public keys of an issuer (`auth.jwks`). Each key has one algorithm,
-//! whatever a token claims. A token's header can name a key, but neither bring one nor say where to fetch one. The module
-//! does not know what an identity may do.
+//! The sender of a request, by its token: a JWT in the header `token` or `Authorization: Bearer`. A secret shared with
+//! the auth server verifies it (HS256), or one of the public keys of an issuer (`auth.jwks`). Each key has one
+//! algorithm, whatever a token claims. A token's header can name a key, but neither bring one nor say where to fetch
+//! one. The module does not know what an identity may do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use self::metrics::Metrics;
+use self::metrics::VerifierMetrics;
 use jwks::Jwks;
 use key::Required;
 use secrets::Secrets;
@@ -52,8 +52,8 @@ pub struct Config {
     pub allow_short_secret: bool,
     /// Required `iss` of a token of the secret, if not empty.
     pub issuer: String,
-    /// Required `aud` of such a token, if not empty. Without one, a token with an audience is refused: it is for another
-    /// service.
+    /// Required `aud` of such a token, if not empty. Without one, a token with an audience is refused: it is for
+    /// another service.
     pub audience: String,
     /// Clock difference tolerated in `exp` and `nbf`: whole seconds, at most 10 minutes.
     pub leeway: Span,
@@ -65,8 +65,8 @@ pub struct Config {
     pub jwks: JwksConfig,
 }
 
-/// The section `[auth.jwks]` of the configuration. It has an issuer and an audience of its own: tokens of an issuer with
-/// published keys always name them, tokens of the auth server never do.
+/// The section `[auth.jwks]` of the configuration. It has an issuer and an audience of its own: tokens of an issuer
+/// with published keys always name them, tokens of the auth server never do.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwksConfig {
@@ -156,7 +156,7 @@ pub struct Verifier {
     times_set: AtomicU64,
     jwks: Option<Jwks>,
     types: Vec<String>,
-    metrics: Metrics,
+    metrics: VerifierMetrics,
 }
 
 /// A verified token: its identity, and its end.
@@ -193,7 +193,7 @@ impl Verifier {
             times_set: AtomicU64::new(0),
             jwks,
             types,
-            metrics: Metrics::new(),
+            metrics: VerifierMetrics::new(),
         })
     }
 

@@ -1,7 +1,7 @@
-//! Fair sharing of a bounded number of slots. When all are taken, the source that holds most of them loses the slot that
-//! has waited longest for its peer. So no source can hold all slots for long, and a source with few keeps them. A bound
-//! for a single source is not needed; a network behind one address would reach it. The caller knows which resource a slot
-//! stands for, and what waiting means.
+//! Fair sharing of a bounded number of slots. When all are taken, the source that holds most of them loses the slot
+//! that has waited longest for its peer. So no source can hold all slots for long, and a source with few keeps them. A
+//! bound for a single source is not needed; a network behind one address would reach it. The caller knows which
+//! resource a slot stands for, and what waiting means.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -58,7 +58,7 @@ pub struct FairSlots {
 
 #[derive(Debug, Default)]
 struct State {
-    taken: HashMap<u64, Arc<Holder>>,
+    taken: HashMap<u64, Arc<SlotHolder>>,
     of_source: HashMap<Source, usize>,
     next: u64,
     /// The next slots to evict, the first at the end, so that not every newcomer causes a search.
@@ -66,7 +66,7 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Holder {
+struct SlotHolder {
     source: Source,
     /// Whether its peer has proved that it does more than hold a slot.
     is_proven: AtomicBool,
@@ -90,7 +90,7 @@ const LIGHT: usize = 2 * 1024;
 #[derive(Debug)]
 pub struct Slot {
     slots: Arc<FairSlots>,
-    holder: Arc<Holder>,
+    holder: Arc<SlotHolder>,
     number: u64,
 }
 
@@ -117,7 +117,7 @@ impl FairSlots {
                 return None;
             }
         }
-        let holder = Arc::new(Holder {
+        let holder = Arc::new(SlotHolder {
             source,
             is_proven: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
@@ -217,7 +217,7 @@ impl State {
     }
 
     /// The slots that may be evicted, the first at the end.
-    fn candidates(&self, now: u64, is_meant: impl Fn(&Holder) -> bool) -> Vec<(u64, u64)> {
+    fn candidates(&self, now: u64, is_meant: impl Fn(&SlotHolder) -> bool) -> Vec<(u64, u64)> {
         let waiting = self.taken.iter().filter_map(|(number, holder)| {
             let waits_from = holder.waits_from.load(Ordering::Relaxed);
             (waits_from <= now && is_meant(holder)).then_some((*number, waits_from, holder))
@@ -233,7 +233,7 @@ impl State {
         waiting.into_iter().map(|(_, number, waits_from)| (number, waits_from)).collect()
     }
 
-    fn take_out(&mut self, number: u64) -> Option<Arc<Holder>> {
+    fn take_out(&mut self, number: u64) -> Option<Arc<SlotHolder>> {
         let holder = self.taken.remove(&number)?;
         if let Some(count) = self.of_source.get_mut(&holder.source) {
             *count -= 1;

@@ -17,8 +17,8 @@ pub enum NoAnswer {
 }
 
 impl NoAnswer {
-    /// Whether the server refused this request, by a 4xx: there is no outage, and a retry changes nothing. 408 and 429 do not
-    /// count: with them a server says that it is overloaded.
+    /// Whether the server refused this request, by a 4xx: there is no outage, and a retry changes nothing. 408 and 429
+    /// do not count: with them a server says that it is overloaded.
     pub fn is_refusal(&self) -> bool {
         match self {
             NoAnswer::Status(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => false,
@@ -50,8 +50,8 @@ pub async fn answer(request: RequestBuilder, most_bytes: usize) -> Result<Vec<u8
     Ok(body)
 }
 
-/// The error with those of its sources that it does not already name. A library's own message often does not say whether
-/// the name, the connection or the time failed.
+/// The error with those of its sources that it does not already name. A library's own message often does not say
+/// whether the name, the connection or the time failed.
 pub fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -9,8 +9,8 @@ pub const IDX_BOUNDS: &str = "an integer from 1 to 9007199254740991 (2^53 - 1)";
 /// 2^52. The parser may be off by the last bit of a float. Below this, that leaves a fraction; above, another id.
 const LARGEST_FLOAT: f64 = (1_i64 << 52) as f64;
 
-/// A number from 1 to [`LARGEST_IDX`]. It may be written as 7.0, because some JSON writers have only floating point. Then
-/// it must be less than 2^52.
+/// A number from 1 to [`LARGEST_IDX`]. It may be written as 7.0, because some JSON writers have only floating point.
+/// Then it must be less than 2^52.
 pub fn idx(value: &Value) -> Option<i64> {
     let float = |float: f64| (float.fract() == 0.0 && float.abs() < LARGEST_FLOAT).then_some(float as i64);
     let number = value.as_i64().or_else(|| value.as_f64().and_then(float))?;

@@ -1,4 +1,4 @@
-//! HTTP that two roles share: authentication, the error body, health, the frame of an OpenAPI document, serving with
+//! HTTP that roles share: authentication, the error body, health, the frame of an OpenAPI document, serving with
 //! timeouts and a graceful stop, requests to other servers. The crate does not know messages or the log.
 
 mod admin;

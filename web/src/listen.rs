@@ -1,5 +1,5 @@
-//! Listens for connections, with a queue of those that are not accepted yet. When the queue is full, the kernel drops the
-//! peer's SYN, and the peer sends it again 1, 3 and 7 s after the first.
+//! Listens for connections, with a queue of those that are not accepted yet. When the queue is full, the kernel drops
+//! the peer's SYN, and the peer sends it again 1, 3 and 7 s after the first.
 
 use std::io;
 use std::net::SocketAddr;

@@ -26,8 +26,8 @@ impl SourceRate {
     pub const UNLIMITED: SourceRate = SourceRate { count: 0, seconds: NonZeroU32::MIN };
 }
 
-/// 50,000 sources, some 10 MB by the size of their entries. Beyond that, the source that was quiet longest is forgotten and has its full quota
-/// again: a crowd of sources makes the limit looser, and shuts nobody out.
+/// 50,000 sources, some 10 MB by the size of their entries. Beyond that, the source that was quiet longest is forgotten
+/// and has its full quota again: a crowd of sources makes the limit looser, and shuts nobody out.
 const MOST_SOURCES: usize = 50_000;
 
 /// What is left of a rate for each source.

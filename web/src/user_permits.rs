@@ -1,5 +1,5 @@
-//! Permits for concurrent work. One user, or another kind of holder, gets only a part of them, so that the rest stays for
-//! others.
+//! Permits for concurrent work. One user, or another kind of holder, gets only a part of them, so that the rest stays
+//! for others.
 
 use std::collections::HashMap;
 use std::hash::Hash;

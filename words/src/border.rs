@@ -1,5 +1,5 @@
-//! Where a word begins and ends without a blank: between scripts, between symbols, in scripts without blanks, and before
-//! the particles of Korean.
+//! Where a word begins and ends without a blank: between scripts, between symbols, in scripts without blanks, and
+//! before the particles of Korean.
 
 use unicode_script::{Script, UnicodeScript};
 

@@ -88,8 +88,8 @@ impl Filter {
         Filter { words, beginnings, contexts, labels, languages }
     }
 
-    /// Compiles a room's own words, under the label `room`. A Korean word is found inside other words, because particles
-    /// follow it; any other is found whole. A word without letters or symbols finds nothing.
+    /// Compiles a room's own words, under the label `room`. A Korean word is found inside other words, because
+    /// particles follow it; any other is found whole. A word without letters or symbols finds nothing.
     #[must_use]
     pub fn with_words(words: &[String]) -> Filter {
         let patterns: Vec<Pattern> = words.iter().map(|word| Pattern::room(word)).collect();

@@ -1,4 +1,5 @@
-//! Invisible characters. The filter skips them, and ingest uses the same definition to refuse a text that shows nothing.
+//! Invisible characters. The filter skips them, and ingest uses the same definition to refuse a text that shows
+//! nothing.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 

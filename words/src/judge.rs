@@ -1,5 +1,5 @@
-//! Decides whether a candidate, which has the letters of a word, is that word: by what is between its letters and around
-//! them. `다시 발견` has the letters of 시발, and is innocent.
+//! Decides whether a candidate, which has the letters of a word, is that word: by what is between its letters and
+//! around them. `다시 발견` has the letters of 시발, and is innocent.
 
 mod may_be;
 
@@ -272,8 +272,8 @@ fn is_closed_by_one(stream: &Stream, end: usize) -> bool {
     stream.symbols.get(end).is_some_and(is_closing) && stream.places[end].closes && !stream.places[end].opens
 }
 
-/// Whether at least half of it is letters. Otherwise it is a number or a model's name: `455`, `A55`. Symbols alone form a
-/// word only without digits and blots: `@$$`, but not `@#$#`.
+/// Whether at least half of it is letters. Otherwise it is a number or a model's name: `455`, `A55`. Symbols alone form
+/// a word only without digits and blots: `@$$`, but not `@#$#`.
 fn is_leet(symbols: &[u8], places: &[Place]) -> bool {
     let (mut letters, mut digits, mut masked) = (0, 0, 0);
     for (symbol, place) in symbols.iter().zip(places) {

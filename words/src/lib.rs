@@ -23,13 +23,13 @@
 //! # How it works
 //!
 //! `sign` and `reading` fold a text into signs: Latin letters, jamo, digits, symbols. `stream` reads the signs as the
-//! symbols of one alphabet, and records what was skipped between them. An Aho-Corasick automaton finds candidates in each
-//! stream, and `judge` decides by what is inside and around a candidate whether it is the word. `filter` then leaves out
-//! the words that a context permits. The cost is linear in the length of the text.
+//! symbols of one alphabet, and records what was skipped between them. An Aho-Corasick automaton finds candidates in
+//! each stream, and `judge` decides by what is inside and around a candidate whether it is the word. `filter` then
+//! leaves out the words that a context permits. The cost is linear in the length of the text.
 //!
-//! Most texts have no word. `filter::prefilter` finds that out in one pass, without signs and streams: a text can only have
-//! a word if it has two certain syllables, four certain letters, or two certain symbols of a word that no single alphabet
-//! spells, next to each other.
+//! Most texts have no word. `filter::prefilter` finds that out in one pass, without signs and streams: a text can only
+//! have a word if it has two certain syllables, four certain letters, or two certain symbols of a word that no single
+//! alphabet spells, next to each other.
 
 mod border;
 mod filter;

@@ -56,8 +56,8 @@ impl List {
         Ok(list)
     }
 
-    /// Adds the words, contexts and languages of another list, removes the labels that it drops, and turns on those that
-    /// it wants.
+    /// Adds the words, contexts and languages of another list, removes the labels that it drops, and turns on those
+    /// that it wants.
     pub fn extend(&mut self, other: List) {
         self.words.retain(|(_, label)| !other.dropped.contains(label.as_ref()));
         self.words.extend(other.words);

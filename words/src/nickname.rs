@@ -10,8 +10,9 @@ const LONGEST_NICKNAME: usize = 64;
 /// Eight bytes per character.
 const LONGEST_NICKNAME_BYTES: usize = 512;
 
-/// A nickname that is safe to show: without forbidden characters, cut to 64 graphemes and 512 bytes, and empty if nothing
-/// of it is visible. Nicknames come from tokens, so a user cannot correct them; refusing one would silence its user.
+/// A nickname that is safe to show: without forbidden characters, cut to 64 graphemes and 512 bytes, and empty if
+/// nothing of it is visible. Nicknames come from tokens, so a user cannot correct them; refusing one would silence its
+/// user.
 #[must_use]
 pub fn nickname(nickname: &str) -> String {
     let allowed: String = nickname.chars().filter(|c| !is_forbidden(*c)).take(LONGEST_NICKNAME_BYTES).collect();

@@ -1,5 +1,6 @@
 //! One word as a list writes it: `*` where more letters may follow or go before, `{a,b}` and `[ab]` for alternatives,
-//! `_` for a space that may be left out, `?` for a Latin letter that was blotted out, `+` where a letter must go before.
+//! `_` for a space that may be left out, `?` for a Latin letter that was blotted out, `+` where a letter must go
+//! before.
 
 /// One spelling of a word, and what may surround it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Folds a character into signs: what it stands for, whatever it looks like. Full-width, circled, mathematical and
-//! accented letters become plain letters, a Cyrillic `а` becomes `a`, a Hangul syllable becomes its jamo, and an invisible
-//! character becomes nothing. Knows no words.
+//! accented letters become plain letters, a Cyrillic `а` becomes `a`, a Hangul syllable becomes its jamo, and an
+//! invisible character becomes nothing. Knows no words.
 
 mod lookalike;
 

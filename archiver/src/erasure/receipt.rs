@@ -1,5 +1,5 @@
-//! The collection `erasures`: the record of an erasure, from the request, or from its event in the log, until the log
-//! holds nothing that it is about.
+//! Receipts: the collection `erasures` has the record of an erasure, from the request, or from its event in the log,
+//! until the log holds nothing that it is about. `http/erasures.rs` says how a receipt looks to its reader.
 
 use std::time::Duration;
 

@@ -76,8 +76,8 @@ async fn rename_in_rules(database: &Database, erasure: &ErasureDocument, others:
     database.ask(async move { collection.update_many(about, update).await }).await.map(|_| ())
 }
 
-/// Erases everything before the known copies, until no copy and no epoch is added meanwhile. The result tells whether it
-/// is done.
+/// Erases everything before the known copies, until no copy and no epoch is added meanwhile. The result tells whether
+/// it is done.
 pub(crate) async fn enforce(database: &Database, mut erasure: ErasureDocument) -> Result<ErasureDocument, Failure> {
     loop {
         if erasure.state == ErasureState::Done {

@@ -3,13 +3,14 @@
 //! `TwitchDownloaderCore/TwitchObjects/ChatRoot.cs`, `ChatRootInfo.cs` and `Chat/ChatJson.cs`, which reads it with
 //! System.Text.Json. Hence:
 //!
-//! - The file must begin with `{`. A missing member gets its default, but `null` for a number or a date, or a wrong type, makes
-//!   the whole file unreadable. So unknown facts, such as when an account was created, are left out.
-//! - `streamer.id` is a Twitch channel, whose emotes, badges and cheers a renderer fetches and draws. Our numbers are other
-//!   people's channels, so it is 0, which TwitchDownloader itself writes for a video without an owner.
-//! - Without `streamer`, readers guess the number from `channel_id`. Without `streamer.login`, they look the name up at Twitch.
-//! - Renderers draw `message.fragments`. `user_badges` with `broadcaster` marks the presenter. The attributes `color` and
-//!   `badges` fill `user_color` and `user_badges`. There is no place for the message that a message answers.
+//! - The file must begin with `{`. A missing member gets its default, but `null` for a number or a date, or a wrong
+//!   type, makes the whole file unreadable. So unknown facts, such as when an account was created, are left out.
+//! - `streamer.id` is a Twitch channel, whose emotes, badges and cheers a renderer fetches and draws. Our numbers are
+//!   other people's channels, so it is 0, which TwitchDownloader itself writes for a video without an owner.
+//! - Without `streamer`, readers guess the number from `channel_id`. Without `streamer.login`, they look the name up at
+//!   Twitch.
+//! - Renderers draw `message.fragments`. `user_badges` with `broadcaster` marks the presenter. The attributes `color`
+//!   and `badges` fill `user_color` and `user_badges`. There is no place for the message that a message answers.
 
 use std::borrow::Cow;
 

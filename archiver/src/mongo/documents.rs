@@ -38,8 +38,8 @@ pub(crate) struct MessageDocument {
     /// The `_id` of the message that this one answers. It may not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reply_to: Option<String>,
-    /// What the platform says about the message or its author. None: nothing, or it has been removed with the text or the
-    /// name.
+    /// What the platform says about the message or its author. None: nothing, or it has been removed with the text or
+    /// the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attributes: Option<Document>,
     /// Whether it is a notice.

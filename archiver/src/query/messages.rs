@@ -89,7 +89,7 @@ pub(crate) async fn one(
 }
 
 impl Criteria {
-    /// The smallest indexed subset of a room that contains every match.
+    /// The index to read: the narrowest one that has every match.
     fn only(&self) -> Only {
         match (self.deleted, &self.flag) {
             (Deleted::Only | Deleted::By(_), _) => Only::Deleted,

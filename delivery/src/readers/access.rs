@@ -1,6 +1,6 @@
-//! What this node knows of rooms beyond their latest events: who may read them, by the setting `readers` of each room, over
-//! the deployment's, for viewers, and by each room's moderators; and each room's pinned message. All of it comes from the saved decisions and then from the log's tail. A change reaches the readers of every node with the
-//! events of the room.
+//! Who may read a room on this node: viewers by the room's setting `readers`, or the deployment's, and the room's
+//! moderators. Also each room's pinned message, which comes from the same events. All of it is replayed from the saved
+//! decisions and then from the log's tail. A change reaches the readers of every node with the events of the room.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -30,7 +30,7 @@ mod tests;
 /// Member `gateway` of a role's section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub struct GatewayConfig {
     /// What makes forwarded headers count.
     pub mode: Mode,
     /// For `trusted-addresses`: networks of the gateway, `10.0.0.0/8`, against the TCP peer.
@@ -46,7 +46,7 @@ pub struct Config {
     pub v1_until: String,
 }
 
-impl Config {
+impl GatewayConfig {
     /// The networks whose connections carry the requests of many users.
     pub(crate) fn networks(&self) -> &[IpNet] {
         match self.mode {
@@ -97,13 +97,13 @@ const SIGNATURE_SECONDS: u64 = 300;
 /// Reads what the gateway forwards.
 #[derive(Debug, Clone)]
 pub(crate) struct Gateway {
-    config: Config,
+    config: GatewayConfig,
     v1_until: Option<Date>,
 }
 
 impl Gateway {
     /// Err: what is wrong with the configuration. `section` is where it stands, such as `ingest.gateway`.
-    pub(crate) fn new(config: &Config, section: &str) -> Result<Gateway, Problem> {
+    pub(crate) fn new(config: &GatewayConfig, section: &str) -> Result<Gateway, Problem> {
         match config.mode {
             Mode::Off => {}
             Mode::TrustedAddresses if config.trusted.is_empty() => {

@@ -7,7 +7,7 @@ use web::NoAnswer;
 
 /// The handles of one server's.
 #[derive(Debug)]
-pub(crate) struct Metrics {
+pub(crate) struct OutboundMetrics {
     pub(crate) registry: Registry,
     seconds: Histogram,
     answered: Counter,
@@ -15,12 +15,15 @@ pub(crate) struct Metrics {
     failed: Counter,
 }
 
-impl Metrics {
+impl OutboundMetrics {
     /// `seconds` and `requests` are the names and help texts of the two metrics.
-    pub(crate) fn new(seconds: (&'static str, &'static str), requests: (&'static str, &'static str)) -> Metrics {
+    pub(crate) fn new(
+        seconds: (&'static str, &'static str),
+        requests: (&'static str, &'static str),
+    ) -> OutboundMetrics {
         let registry = Registry::new();
         let results = registry.counters(requests.0, requests.1, "result", ["answered", "refused", "failed"]);
-        Metrics {
+        OutboundMetrics {
             seconds: registry.histogram(seconds.0, seconds.1, LATENCY),
             answered: results.of("answered"),
             refused: results.of("refused"),

@@ -1,7 +1,7 @@
-//! Asks the room server whether a room is live: with a deadline, at most one request in flight per room ([`in_flight`]),
-//! a short-lived cache, and a circuit breaker. An answer that cannot be parsed counts as no answer, never as "not live".
-//! A 4xx concerns its room alone. Only requests of the node's own open the breaker ([`guard`]). The caller decides what
-//! an outage means.
+//! Asks the room server whether a room is live: with a deadline, at most one request in flight per room
+//! ([`in_flight`]), a short-lived cache, and a circuit breaker. An answer that cannot be parsed counts as no answer,
+//! never as "not live". A 4xx concerns its room alone. Only requests of the node's own open the breaker ([`guard`]).
+//! The caller decides what an outage means.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use serde_json::Value;
 use web::NoAnswer;
 
 use crate::outbound::log_throttle::LogThrottle;
-use crate::outbound::metrics::Metrics;
+use crate::outbound::metrics::OutboundMetrics;
 use guard::Guard;
 use in_flight::InFlight;
 use runtime::ShardedLru;
@@ -66,7 +66,7 @@ pub(crate) struct RoomServer {
     keep: Keep,
     answers: ShardedLru<PresenterIdx, CachedAnswer>,
     in_flight: InFlight<Result<Answer, Unreachable>>,
-    metrics: Metrics,
+    metrics: OutboundMetrics,
 }
 
 /// What the room server says about a room.
@@ -124,7 +124,7 @@ impl RoomServer {
             keep: Keep { live: config.live.get(), not_live: config.not_live.get() },
             answers: ShardedLru::new(MOST_ANSWERS),
             in_flight: InFlight::default(),
-            metrics: Metrics::new(
+            metrics: OutboundMetrics::new(
                 ("chatting_ingest_room_server_seconds", "Time of a request to the room server."),
                 ("chatting_ingest_room_server_requests_total", "Requests to the room server, by result."),
             ),

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_when_all_places_are_taken_is_refused_until_one_is_free() {
+    fn requests_over_the_bound_are_refused_until_a_place_is_free() {
         let admission = Admission::new(2);
         let (first, _second) = (admission.enter().unwrap(), admission.enter().unwrap());
         assert_eq!(admission.check(), Err(Overloaded));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_are_let_in_while_even_the_quickest_append_takes_too_long_and_more_afterwards() {
+    fn the_bound_falls_while_every_append_exceeds_the_target_and_rises_afterwards() {
         let admission = Admission::new(4_000);
         pass(&admission, 3, TARGET);
         assert_eq!(bound(&admission), 4_000);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn one_quick_append_in_a_while_shows_that_there_is_no_queue() {
+    fn one_quick_append_in_an_interval_keeps_the_bound() {
         let admission = Admission::new(4_000);
         let since = admission.state().since;
         admission.observe_append_at(TARGET * 4, since);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_that_nobody_reaches_stays() {
+    fn a_bound_that_was_not_reached_does_not_rise() {
         let admission = Admission::new(4_000);
         pass(&admission, 50, TARGET * 2);
         for _ in 0..50 {

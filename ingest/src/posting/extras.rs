@@ -1,5 +1,6 @@
-//! What a post says beside its text: the message that it answers, and attributes. Attributes are the platform's word, so
-//! the body of a post gives them only with the scope `chat:attributes`. A token can carry them for each message of its user.
+//! What a post says beside its text: the message that it answers, and attributes. Attributes are the platform's word,
+//! so the body of a post gives them only with the scope `chat:attributes`. A token can carry them for each message of
+//! its user.
 
 use chat::{Attributes, EventId};
 use serde_json::{Value, json};
@@ -16,8 +17,8 @@ pub(crate) struct Extras {
 }
 
 impl Extras {
-    /// Parses the members `replyTo` and `attributes`; null is absent. Most posts have neither. Whether there is a message
-    /// to answer is not looked up: it may be older than all that a node remembers.
+    /// Parses the members `replyTo` and `attributes`; null is absent. Most posts have neither. Whether there is a
+    /// message to answer is not looked up: it may be older than all that a node remembers.
     pub(crate) fn parse(reply_to: Value, attributes: &Value, sender: &Sender) -> Result<Option<Box<Extras>>, Refusal> {
         if reply_to.is_null() && attributes.is_null() {
             return Ok(None);
@@ -35,7 +36,8 @@ impl Extras {
         Ok(Some(Box::new(Extras { reply_to, attributes })))
     }
 
-    /// The whole post as text, for its idempotency key. No text of a message has a line feed, and no decision begins so.
+    /// The whole post as text, for its idempotency key. No text of a message has a line feed, and no decision begins
+    /// so.
     pub(crate) fn as_request(&self, text: &str) -> String {
         let Extras { reply_to, attributes } = self;
         format!("message\n{}", json!([text, reply_to, attributes]))
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_with_extras_is_a_request_that_no_other_is() {
+    fn posts_with_different_extras_are_different_requests() {
         let service = sender("chat:attributes", None);
         let (one, other) = (json!(EventId::new()), json!(EventId::new()));
         let posts = [

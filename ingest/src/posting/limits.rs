@@ -1,5 +1,5 @@
-//! Rate limits: slow mode, message rates per room and over all rooms, unique chat, and rates of moderation decisions and
-//! of reads.
+//! Rate limits: slow mode, message rates per room and over all rooms, unique chat, and rates of moderation decisions
+//! and of reads.
 //!
 //! Every ingest node counts what it admits and, from the log, what other nodes admitted. The limits therefore hold over
 //! all nodes, but for the milliseconds that the log takes. Memory is bounded whatever the number of users: the users

@@ -24,7 +24,7 @@ use web::NoAnswer;
 
 use crate::outbound::circuit_breaker::{About, Change, CircuitBreaker, Failure, Scope};
 use crate::outbound::log_throttle::LogThrottle;
-use crate::outbound::metrics::Metrics;
+use crate::outbound::metrics::OutboundMetrics;
 use crate::posting::text::Text;
 
 pub use self::signature::SigningKey;
@@ -111,7 +111,7 @@ pub(crate) struct Review {
     slots: Semaphore,
     breakers: Breakers,
     refusals: LogThrottle,
-    metrics: Metrics,
+    metrics: OutboundMetrics,
 }
 
 /// The breaker for all rooms, and those for rooms with failures.
@@ -147,7 +147,7 @@ struct Envelope<'a> {
 /// The body of an answer with status 200.
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
-enum Answer {
+enum HookAnswer {
     Allow,
     Deny { reason: Option<String> },
     Hold,
@@ -155,7 +155,7 @@ enum Answer {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum AskError {
+enum HookError {
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
     #[error("the answer is not {{\"action\": \"allow\", \"deny\", \"hold\" or \"replace\"}} as documented")]
@@ -189,7 +189,7 @@ impl Review {
             slots: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
             breakers: Breakers::new(config.breaker_failures, config.breaker_open.get()),
             refusals: LogThrottle::new(),
-            metrics: Metrics::new(
+            metrics: OutboundMetrics::new(
                 ("chatting_ingest_review_hook_seconds", "Time of a request to the review hook."),
                 ("chatting_ingest_review_hook_requests_total", "Requests to the review hook, by result."),
             ),
@@ -228,7 +228,7 @@ impl Review {
                 self.breakers.succeeded(about);
                 verdict
             }
-            Err(AskError::NoAnswer(error)) if error.is_refusal() => {
+            Err(HookError::NoAnswer(error)) if error.is_refusal() => {
                 if self.refusals.may_log(Instant::now()) {
                     tracing::warn!(%error, %id, "the review hook refuses to review message {id}, and maybe others: {error}");
                 }
@@ -241,7 +241,7 @@ impl Review {
         }
     }
 
-    async fn request(&self, question: &Question<'_>) -> Result<Verdict, AskError> {
+    async fn request(&self, question: &Question<'_>) -> Result<Verdict, HookError> {
         let (id, at) = (question.id.to_string(), now());
         let envelope = Envelope { kind: "message.review", timestamp: format!("{at:.3}"), data: question };
         let body = serde_json::to_vec(&envelope).expect("a question has string keys and no failing serializer");
@@ -256,18 +256,18 @@ impl Review {
             .timeout(self.deadline)
             .body(body);
         let began = Instant::now();
-        let answer = web::answer(request, LARGEST_ANSWER_BYTES).await.map_err(AskError::from);
+        let answer = web::answer(request, LARGEST_ANSWER_BYTES).await.map_err(HookError::from);
         let verdict = answer.and_then(|answer| verdict(&answer));
-        self.metrics.asked(began.elapsed(), verdict.as_ref().err().map(AskError::no_answer));
+        self.metrics.asked(began.elapsed(), verdict.as_ref().err().map(HookError::no_answer));
         verdict
     }
 }
 
-impl AskError {
+impl HookError {
     fn no_answer(&self) -> Option<&NoAnswer> {
         match self {
-            AskError::NoAnswer(error) => Some(error),
-            AskError::NotUnderstood | AskError::InvalidText => None,
+            HookError::NoAnswer(error) => Some(error),
+            HookError::NotUnderstood | HookError::InvalidText => None,
         }
     }
 }
@@ -313,10 +313,10 @@ impl Breakers {
         }
     }
 
-    fn failed(&self, about: About, id: EventId, error: &AskError) {
+    fn failed(&self, about: About, id: EventId, error: &HookError) {
         let now = Instant::now();
         let failure = match error {
-            AskError::NoAnswer(error) if error.is_unreachable() => Failure::Unreachable,
+            HookError::NoAnswer(error) if error.is_unreachable() => Failure::Unreachable,
             _ => Failure::NoAnswer,
         };
         let presenter = about.room;
@@ -336,12 +336,12 @@ impl Breakers {
     }
 }
 
-fn verdict(answer: &[u8]) -> Result<Verdict, AskError> {
-    match serde_json::from_slice(answer).map_err(|_| AskError::NotUnderstood)? {
-        Answer::Allow => Ok(Verdict::Allow),
-        Answer::Hold => Ok(Verdict::Hold),
-        Answer::Deny { reason } => Ok(Verdict::Deny { reason: reason.as_deref().and_then(one_line) }),
-        Answer::Replace { text } => Text::parse(&text).map(Verdict::Replace).map_err(|_| AskError::InvalidText),
+fn verdict(answer: &[u8]) -> Result<Verdict, HookError> {
+    match serde_json::from_slice(answer).map_err(|_| HookError::NotUnderstood)? {
+        HookAnswer::Allow => Ok(Verdict::Allow),
+        HookAnswer::Hold => Ok(Verdict::Hold),
+        HookAnswer::Deny { reason } => Ok(Verdict::Deny { reason: reason.as_deref().and_then(one_line) }),
+        HookAnswer::Replace { text } => Text::parse(&text).map(Verdict::Replace).map_err(|_| HookError::InvalidText),
     }
 }
 

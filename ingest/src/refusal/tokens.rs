@@ -2,7 +2,7 @@
 
 use web::auth::TokenError;
 
-use super::{JWT_EXCEPTION, NOT_SENT};
+use super::table::{JWT_EXCEPTION, NOT_SENT};
 
 /// The message of the original, by its catalogue.
 pub(super) fn original_message(error: TokenError) -> &'static str {

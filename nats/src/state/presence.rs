@@ -218,7 +218,7 @@ impl Presence {
         };
         let heard = |state: &mut Known| {
             state.heard = state.heard.max(record.sequence);
-            // Whoever waited may have given up.
+            // Nobody listens if the wait has timed out.
             state.awaited.remove(&record.sequence).map(|awaiting| awaiting.send(()))
         };
         let holder = match stored.holder(presenter) {

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Three hours of chat in a room, with rushes, and some of its people on the day before: the messages, what deletes some
-/// of them, and the same as a recording.
+/// Three hours of chat in a room, with rushes, and some of its people on the day before: the messages, what deletes
+/// some of them, and the same as a recording.
 fn generated(room: i64, seed: u64) -> (Vec<Event>, Vec<Event>, Vec<Said>) {
     const TEXTS: [&str; 16] = [
         "안녕하세요 여러분",

@@ -1,5 +1,5 @@
-//! The statistics of a room by plain loops over what was said in it, from what `docs/reference/archive-api.md` says and not from
-//! how the archiver does it; and the comparison of every answer with them.
+//! The statistics of a room by plain loops over what was said in it, from what `docs/reference/archive-api.md` says and
+//! not from how the archiver does it; and the comparison of every answer with them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

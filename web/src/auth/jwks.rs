@@ -1,5 +1,5 @@
-//! The published keys of an issuer, fetched in the background. The last good set stays until the next one. A token with an
-//! unknown key triggers a fetch at once, at most once a minute, and waits for it, as do other such tokens.
+//! The published keys of an issuer, fetched in the background. The last good set stays until the next one. A token with
+//! an unknown key triggers a fetch at once, at most once a minute, and waits for it, as do other such tokens.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -67,8 +67,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 impl Jwks {
     pub(super) fn new(address: &Address, config: &JwksConfig, required: Required) -> Result<Jwks, Problem> {
-        // No redirects: only the configured address decides which tokens count. No proxy from the environment: it is not in
-        // the configuration.
+        // No redirects: only the configured address decides which tokens count. No proxy from the environment: it is
+        // not in the configuration.
         let client = Client::builder().redirect(Policy::none()).no_proxy().build();
         let registry = Registry::new();
         let fetches = registry.counters(

@@ -1,5 +1,5 @@
-//! A key with its one algorithm and the claims that its tokens must have. The key itself decides its algorithm, once; a token
-//! cannot.
+//! A key with its one algorithm and the claims that its tokens must have. The key itself decides its algorithm, once; a
+//! token cannot.
 
 use std::time::SystemTime;
 
@@ -140,8 +140,8 @@ fn check_size(key: &DecodingKey) -> Result<(), String> {
     }
 }
 
-/// Claims by which issuers tell kinds of tokens apart that have the same header: Keycloak's `typ`, Cognito's `token_use`, and
-/// two that are common in libraries.
+/// Claims by which issuers tell kinds of tokens apart that have the same header: Keycloak's `typ`, Cognito's
+/// `token_use`, and two that are common in libraries.
 const KIND_CLAIMS: [&str; 4] = ["typ", "token_use", "token_type", "type"];
 
 /// What they say of tokens that are for the client alone, or for its issuer.

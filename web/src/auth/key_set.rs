@@ -1,5 +1,5 @@
-//! The keys that an issuer published at one moment (RFC 7517), and the choice of one for a token. Unusable keys are left
-//! out, the others stay.
+//! The keys that an issuer published at one moment (RFC 7517), and the choice of one for a token. Unusable keys are
+//! left out, the others stay.
 
 use std::sync::Arc;
 
@@ -65,8 +65,8 @@ impl KeySet {
         if keys.is_empty() { Err(NoSet::NoUsableKey(summary)) } else { Ok(KeySet { keys, summary, is_cut }) }
     }
 
-    /// The key that a token means: of that name, or for a token that names none the only one of its algorithm (as OpenID
-    /// Connect has it: where there are several, a name is required).
+    /// The key that a token means: of that name, or for a token that names none the only one of its algorithm (as
+    /// OpenID Connect has it: where there are several, a name is required).
     pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
         if let Some(kid) = kid
             && !self.has(kid)

@@ -23,13 +23,13 @@ const REASONS: [&str; 10] = [
 
 /// The counters of refused tokens.
 #[derive(Debug)]
-pub(super) struct Metrics {
+pub(super) struct VerifierMetrics {
     registry: Registry,
     failures: Counters,
 }
 
-impl Metrics {
-    pub(super) fn new() -> Metrics {
+impl VerifierMetrics {
+    pub(super) fn new() -> VerifierMetrics {
         let registry = Registry::new();
         let failures = registry.counters(
             "chatting_auth_token_failures_total",
@@ -37,7 +37,7 @@ impl Metrics {
             "reason",
             REASONS,
         );
-        Metrics { registry, failures }
+        VerifierMetrics { registry, failures }
     }
 
     /// Counts a token that is refused.

@@ -2,13 +2,10 @@
 //! the whole token is compared, its time has to have come and not passed, and the keys have to be those that verified
 //! it. Everything else is verified anew, so a refusal is never remembered.
 
-use std::collections::HashMap;
-use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use foldhash::fast::RandomState;
-use parking_lot::Mutex;
+use runtime::{ShardedLru, Weigh};
 
 use super::{Identity, Pass, TokenError, Verifier};
 
@@ -20,18 +17,7 @@ mod tests;
 pub struct TokenCache<T> {
     verifier: Arc<Verifier>,
     owner_of: fn(&Identity) -> T,
-    shards: [Mutex<Shard<T>>; SHARDS],
-    /// The cost of half a shard.
-    largest: usize,
-}
-
-/// Two halves approximate "least recently used": what is used moves to the young half, and when that is full it becomes
-/// the old one, and what was old and unused is dropped.
-#[derive(Debug)]
-struct Shard<T> {
-    young: HashMap<Tail, Entry<T>, RandomState>,
-    young_cost: usize,
-    old: HashMap<Tail, Entry<T>, RandomState>,
+    entries: ShardedLru<Tail, Entry<T>, Bytes>,
 }
 
 /// A verified token.
@@ -51,14 +37,22 @@ type Tail = [u8; TAIL_BYTES];
 
 const TAIL_BYTES: usize = 32;
 
-/// Concurrent requests rarely want the same one.
-const SHARDS: usize = 16;
-
 /// 32 MB: some 45,000 tokens of the auth server. Of more senders, those who post least are verified anew each time.
 const LARGEST_BYTES: usize = 32 * 1024 * 1024;
 
 /// Bytes of an entry beside its strings, generously.
 const ENTRY_BYTES: usize = 256;
+
+/// An entry weighs its bytes.
+#[derive(Debug)]
+struct Bytes;
+
+impl<T> Weigh<Tail, Entry<T>> for Bytes {
+    /// The token, and the owner, who is made of the token's claims.
+    fn weight(_: &Tail, entry: &Entry<T>) -> usize {
+        ENTRY_BYTES + 3 * entry.token.len()
+    }
+}
 
 impl<T> TokenCache<T> {
     /// `owner_of` is called once for each verified token. What it returns is counted as twice the token's size at most.
@@ -67,8 +61,7 @@ impl<T> TokenCache<T> {
     }
 
     fn with_size(verifier: Arc<Verifier>, owner_of: fn(&Identity) -> T, bytes: usize) -> TokenCache<T> {
-        let shards = std::array::from_fn(|_| Mutex::new(Shard::default()));
-        TokenCache { verifier, owner_of, shards, largest: bytes / SHARDS / 2 }
+        TokenCache { verifier, owner_of, entries: ShardedLru::weighted(bytes) }
     }
 
     /// The owner of a token. Err: as [`Verifier::pass`] refuses it.
@@ -91,48 +84,13 @@ impl<T> TokenCache<T> {
     }
 
     fn get(&self, token: &str, generation: u64, now: SystemTime) -> Option<Arc<T>> {
-        let tail = tail(token)?;
-        let mut shard = self.shard(&tail).lock();
-        if let Some(entry) = shard.young.get(&tail) {
-            return entry.owner_at(token, generation, now);
-        }
-        let owner = shard.old.get(&tail)?.owner_at(token, generation, now)?;
-        let entry = shard.old.remove(&tail)?;
-        shard.insert(tail, entry, self.largest);
-        Some(owner)
+        self.entries.with(&tail(token)?, |entry| entry.owner_at(token, generation, now))?
     }
 
     fn insert(&self, entry: Entry<T>) {
         if let Some(tail) = tail(&entry.token) {
-            self.shard(&tail).lock().insert(tail, entry, self.largest);
+            self.entries.insert(tail, entry);
         }
-    }
-
-    fn shard(&self, tail: &Tail) -> &Mutex<Shard<T>> {
-        &self.shards[usize::from(tail[0]) % SHARDS]
-    }
-}
-
-impl<T> Shard<T> {
-    fn insert(&mut self, tail: Tail, entry: Entry<T>, largest: usize) {
-        let cost = entry.cost();
-        if cost > largest {
-            return;
-        }
-        if self.young_cost + cost > largest {
-            self.old = mem::take(&mut self.young);
-            self.young_cost = 0;
-        }
-        self.young_cost += cost;
-        if let Some(replaced) = self.young.insert(tail, entry) {
-            self.young_cost -= replaced.cost();
-        }
-    }
-}
-
-impl<T> Default for Shard<T> {
-    fn default() -> Shard<T> {
-        Shard { young: HashMap::default(), young_cost: 0, old: HashMap::default() }
     }
 }
 
@@ -141,11 +99,6 @@ impl<T> Entry<T> {
     fn owner_at(&self, token: &str, generation: u64, now: SystemTime) -> Option<Arc<T>> {
         let is_good = *self.token == *token && self.generation == generation && (self.from..self.until).contains(&now);
         is_good.then(|| Arc::clone(&self.owner))
-    }
-
-    /// In bytes: the token, and the owner, who is made of the token's claims.
-    fn cost(&self) -> usize {
-        ENTRY_BYTES + 3 * self.token.len()
     }
 }
 

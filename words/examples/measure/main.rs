@@ -1,15 +1,16 @@
-//! Measures the built-in lists: `cargo run --release -p words --example measure -- FOLDER COMMAND`. `FOLDER` holds the data
-//! sets.
+//! Measures the built-in lists: `cargo run --release -p words --example measure -- FOLDER COMMAND`. `FOLDER` holds the
+//! data sets.
 //!
-//! - without a command: precision and recall beside those of other lists, the share of ordinary chat that is flagged, and
-//!   the throughput
+//! - without a command: precision and recall beside those of other lists, the share of ordinary chat that is flagged,
+//!   and the throughput
 //! - `missed SET`, `wrong SET`, `flagged SET`, `freed SET`: the texts of the development half that were missed, wrongly
 //!   flagged, flagged, or permitted by a context. `SET` is `korean`, `english` or the folder of a recording
 //! - `others CLONES`: the totals of sets that the authors of the lists do not read. `CLONES` holds their repositories
 //! - `cost TIMES`: searches a few texts so often, and prints the time of a search. Count instructions over it
-//! - `mean SET TEXTS`: searches so many texts, spread over a set. Count instructions over it. The set `-` are the lines of
-//!   standard input
-//! - `matches`: the number of texts in all sets, and a digest of their matches. Compare two versions of the filter by it
+//! - `mean SET TEXTS`: searches so many texts, spread over a set. Count instructions over it. The set `-` are the lines
+//!   of standard input
+//! - `matches`: the number of texts in all sets, and a digest of their matches. Compare two versions of the filter by
+//!   it
 //! - `try`: masks each line of standard input
 
 #![allow(

@@ -1,5 +1,5 @@
-//! Labelled sets that the authors of the lists do not read: public repositories, cloned side by side into a folder. Only
-//! their totals are printed.
+//! Labelled sets that the authors of the lists do not read: public repositories, cloned side by side into a folder.
+//! Only their totals are printed.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! The labelled sets and recordings. They are not part of this tree. Every set is split by its texts: the authors of the
-//! lists may read the development half, and the test half measures the result.
+//! The labelled sets and recordings. They are not part of this tree. Every set is split by its texts: the authors of
+//! the lists may read the development half, and the test half measures the result.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

@@ -50,7 +50,8 @@ enum Search {
     Nfa(contiguous::NFA),
 }
 
-/// In symbols of all patterns. Of one symbol, a DFA takes up to 256 bytes: 12 MB at most, and 4 MB for the built-in list.
+/// In symbols of all patterns. Of one symbol, a DFA takes up to 256 bytes: 12 MB at most, and 4 MB for the built-in
+/// list.
 const LARGEST_DFA: usize = 50_000;
 
 /// The patterns of the four automata.

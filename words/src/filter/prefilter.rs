@@ -1,6 +1,7 @@
-//! Looks for texts without a match, as most are. It reads a text once, by the rules of `stream`, and keeps nothing but the
-//! latest symbols; where it would need more, the text may have a match. Then the search begins anew, with a reading.
-//! Hangul, Latin letters with leetspeak, and adjacent symbols of several alphabets each have a module of their own.
+//! Looks for texts without a match, as most are. It reads a text once, by the rules of `stream`, and keeps nothing but
+//! the latest symbols; where it would need more, the text may have a match. Then the search begins anew, with a
+//! reading. Hangul, Latin letters with leetspeak, and adjacent symbols of several alphabets each have a module of their
+//! own.
 
 mod adjacent;
 mod bloom;
@@ -21,7 +22,7 @@ pub(super) use grams::{CollectedGrams, Grams};
 use hangul::Hangul;
 use letters::Letters;
 pub(super) use openings::{CollectedOpenings, Openings};
-use symbol::{Symbol, symbol};
+use symbol::{AsciiSymbol, symbol};
 
 use super::automaton::Automaton;
 use crate::grapheme::stands_alone;
@@ -169,11 +170,11 @@ impl Prefilter<'_> {
         let is_before_other = || next.is_some_and(|next| !next.is_ascii() || next.is_ascii_control());
         self.follows_exclamation = mark == b'!' && is_before_other();
         self.has_leet = true;
-        let symbol = if self.has_letters { symbol(self.text, at) } else { Symbol::Mark };
+        let symbol = if self.has_letters { symbol(self.text, at) } else { AsciiSymbol::Mark };
         match symbol {
-            Symbol::Mark => self.letters.skip_mark(),
-            Symbol::Letter { with_i, with_l } => self.letters.add_symbol(with_i, with_l),
-            Symbol::Unclear => {
+            AsciiSymbol::Mark => self.letters.skip_mark(),
+            AsciiSymbol::Letter { with_i, with_l } => self.letters.add_symbol(with_i, with_l),
+            AsciiSymbol::Unclear => {
                 self.letters.may_have_leet = true;
                 self.letters.skip_mark();
             }

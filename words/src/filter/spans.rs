@@ -33,15 +33,15 @@ impl Spans {
         self.excepted.push((first, last));
     }
 
-    /// The candidates that are not inside a context, in order. Those that overlap become one, under the label of the one
-    /// that begins first.
+    /// The candidates that are not inside a context, in order. Those that overlap become one, under the label of the
+    /// one that begins first.
     pub(super) fn without_contexts(mut self, candidates: Vec<Span>) -> Vec<Span> {
         let units = self.allowed.len();
         for unit in 1..units {
             self.allowed[unit] = self.allowed[unit].max(self.allowed[unit - 1]);
         }
-        // For each grapheme, the end of the longest exception that begins there or before, as for contexts. An exception
-        // counts only if no context covers it.
+        // For each grapheme, the end of the longest exception that begins there or before, as for contexts. An
+        // exception counts only if no context covers it.
         let mut kept = if self.excepted.is_empty() { Vec::new() } else { vec![0; units] };
         for (first, last) in self.excepted {
             if self.allowed[first as usize] <= last {

@@ -33,8 +33,8 @@ impl Streams {
             return;
         }
         latin(reading, self.begin(LATIN));
-        // Where nothing stands for a letter, leetspeak has the same symbols, and its automaton has no words but those of
-        // the plain letters.
+        // Where nothing stands for a letter, leetspeak has the same symbols, and its automaton has no words but those
+        // of the plain letters.
         if seen.has(Seen::LEET) {
             leet(reading, b'i', self.begin(WITH_I));
         }

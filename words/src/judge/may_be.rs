@@ -1,11 +1,12 @@
-//! A judgement on less than `judge` has: without the text, and with the latest symbols only. It rejects most candidates.
+//! A judgement on less than `judge` has: without the text, and with the latest symbols only. It rejects most
+//! candidates.
 
 use super::{Alphabet, Step, Word};
 use crate::stream::{Gap, Recent, Symbol, Traits};
 
 impl Word {
-    /// Whether the candidate that ends with the latest symbol may be this word. False only if [`Word::judge`] rejects it.
-    /// `ends`: a word may end here.
+    /// Whether the candidate that ends with the latest symbol may be this word. False only if [`Word::judge`] rejects
+    /// it. `ends`: a word may end here.
     pub(crate) fn may_be(&self, recent: &Recent, ends: bool) -> bool {
         if !self.free_right && !ends {
             return false;

@@ -1,6 +1,6 @@
 //! Letters of other scripts that look like a Latin letter, by the confusables of UTS 39, as they are or as capitals.
-//! Only characters without a compatibility decomposition: the others are decomposed first. A test holds this table equal
-//! to the crate `unicode-security`, whose lookup costs as much as the rest of the filter.
+//! Only characters without a compatibility decomposition: the others are decomposed first. A test holds this table
+//! equal to the crate `unicode-security`, whose lookup costs as much as the rest of the filter.
 
 /// The Latin letter, in lower case, that this character is confused with.
 pub(super) fn lookalike(c: char) -> Option<u8> {

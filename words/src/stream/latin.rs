@@ -1,6 +1,6 @@
 //! Latin letters, read in two ways: plain letters only, or leetspeak, where digits and symbols stand for letters. `1`,
-//! `!`, `|` and `I` can stand for `i` or `l`, so leetspeak is read once for each. Letters that stand alone form one word
-//! (`s h i t`). A repeated letter is one symbol that knows how often it was written.
+//! `!`, `|` and `I` can stand for `i` or `l`, so leetspeak is read once for each. Letters that stand alone form one
+//! word (`s h i t`). A repeated letter is one symbol that knows how often it was written.
 
 use super::{Gap, Place, Skipped, Source, Stream};
 use crate::reading::{Glyph, Reading};
@@ -90,7 +90,7 @@ fn is_blotted(sign: impl Fn(usize) -> Option<Sign>, at: usize) -> bool {
 #[inline]
 fn read(reading: &Reading<'_>, stream: &mut Stream, letter: impl Fn(&[Glyph], usize) -> Option<(u8, Source)>) {
     stream.clear();
-    let (mut skipped, mut is_wall, mut word) = (Skipped::default(), false, Word::default());
+    let (mut skipped, mut is_wall, mut word) = (Skipped::default(), false, OpenWord::default());
     for (at, glyph) in reading.glyphs.iter().enumerate() {
         let Some((letter, source)) = letter(&reading.glyphs, at) else {
             match glyph.sign {
@@ -120,16 +120,16 @@ fn read(reading: &Reading<'_>, stream: &mut Stream, letter: impl Fn(&[Glyph], us
 
 /// Letters between two gaps.
 #[derive(Default)]
-struct Word {
+struct OpenWord {
     /// Its first symbol.
     start: usize,
     /// The word before it is one letter, and its repetitions.
     follows_lone_letter: bool,
 }
 
-impl Word {
+impl OpenWord {
     /// Ends this word and begins the next. Letters that stand alone next to each other form one word.
-    fn next(self, stream: &mut Stream) -> Word {
+    fn next(self, stream: &mut Stream) -> OpenWord {
         let is_lone = stream.symbols.len() == self.start + 1;
         if is_lone && self.follows_lone_letter && stream.places[self.start].gap != Gap::Wall {
             stream.places[self.start].gap = Gap::Spelled;
@@ -139,7 +139,7 @@ impl Word {
                 stream.places[self.start - 1].repeat(&place);
             }
         }
-        Word { start: stream.symbols.len(), follows_lone_letter: is_lone }
+        OpenWord { start: stream.symbols.len(), follows_lone_letter: is_lone }
     }
 }
 

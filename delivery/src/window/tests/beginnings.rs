@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_reader_begins_after_its_position_if_nothing_is_missing() {
+fn a_reader_begins_after_its_position_unless_events_are_missing() {
     let window = evicted();
     let oldest = just_before(at(4, 0));
     for (ask, beginning) in [
@@ -27,7 +27,7 @@ fn a_reader_begins_after_its_position_if_nothing_is_missing() {
 }
 
 #[test]
-fn in_a_room_of_which_nothing_is_held_a_reader_begins_after_what_was_evicted() {
+fn in_a_fully_evicted_room_a_reader_begins_after_the_last_evicted_event() {
     let window = evicted();
     for (ask, beginning) in [
         // It has reached the end of the log, and the evicted events went unseen.
@@ -43,7 +43,7 @@ fn in_a_room_of_which_nothing_is_held_a_reader_begins_after_what_was_evicted() {
 }
 
 #[test]
-fn a_presenter_of_a_quiet_room_has_missed_nothing_however_old_its_position() {
+fn a_quiet_room_has_no_gap_however_old_the_position() {
     let mut window = evicted();
     let later = Instant::now() + Duration::from_secs(1_000);
     window.push((5..500).map(|sequence| message(1, at(sequence, 0), "x")).collect(), later);
@@ -59,7 +59,7 @@ fn a_presenter_of_a_quiet_room_has_missed_nothing_however_old_its_position() {
 }
 
 #[test]
-fn what_no_client_sees_is_not_missed() {
+fn events_hidden_from_clients_leave_no_gap() {
     let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
     let start = Instant::now();
     window.set_whole_after(7, at(0, u32::MAX));
@@ -72,7 +72,7 @@ fn what_no_client_sees_is_not_missed() {
 }
 
 #[test]
-fn what_was_before_the_window_began_may_have_been_missed() {
+fn a_position_before_the_windows_start_has_a_gap() {
     let mut window = Window::new(ROOMY);
     assert_eq!(begin(&window, 1, Ask::After(at(99, 0))), (None, false));
     window.set_whole_after(7, at(99, u32::MAX));
@@ -84,7 +84,7 @@ fn what_was_before_the_window_began_may_have_been_missed() {
 }
 
 #[test]
-fn a_reader_whose_place_is_gone_is_told() {
+fn a_reader_behind_the_eviction_gets_a_gap() {
     let mut window = evicted();
     for (cursor, gap) in [(None, false), (Some(at(1, 0)), true), (Some(at(2, 0)), false), (Some(at(3, 0)), false)] {
         assert_eq!(window.after(room(1), 7, cursor, ALL).gap, gap, "{cursor:?}");
@@ -94,7 +94,7 @@ fn a_reader_whose_place_is_gone_is_told() {
 }
 
 #[test]
-fn what_the_log_lost_before_it_was_read_is_a_gap_in_every_room() {
+fn batches_lost_by_the_log_are_a_gap_in_every_room() {
     let mut window = Window::new(ROOMY);
     window.set_whole_after(7, at(0, u32::MAX));
     window.push(vec![message(1, at(1, 0), "a"), message(2, at(2, 0), "b")], Instant::now());
@@ -114,7 +114,7 @@ fn what_the_log_lost_before_it_was_read_is_a_gap_in_every_room() {
 }
 
 #[test]
-fn a_room_of_which_something_is_held_is_not_forgotten() {
+fn a_room_with_events_in_the_window_is_not_forgotten() {
     let mut window = evicted();
     window.forget_idle_rooms();
     assert_eq!(texts(&window, 1, None), ["d"]);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn an_event_of_every_room_that_was_evicted_is_missed_in_every_room() {
+fn an_evicted_event_of_every_room_is_a_gap_in_every_room() {
     let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
     let start = Instant::now();
     window.set_whole_after(7, at(0, u32::MAX));
@@ -26,7 +26,7 @@ fn an_event_of_every_room_that_was_evicted_is_missed_in_every_room() {
 }
 
 #[test]
-fn a_burst_gives_its_memory_back() {
+fn the_memory_of_a_burst_is_released() {
     let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
     let start = Instant::now();
     window.push((1..=10_000).map(|sequence| message(1, at(sequence, 0), "a")).collect(), start);
@@ -37,7 +37,7 @@ fn a_burst_gives_its_memory_back() {
 }
 
 #[test]
-fn a_queue_that_is_well_used_or_small_keeps_its_memory() {
+fn a_well_filled_or_small_queue_keeps_its_memory() {
     let shrunk = |capacity: usize, length: usize| {
         let mut queue: VecDeque<u8> = VecDeque::with_capacity(capacity);
         queue.extend(std::iter::repeat_n(0, length));
@@ -62,7 +62,7 @@ fn said() -> impl Strategy<Value = Vec<(i64, usize, u64)>> {
 
 proptest! {
     #[test]
-    fn a_room_within_its_share_loses_nothing_before_its_time_whatever_others_say(said in said()) {
+    fn a_room_within_its_share_loses_nothing_early_whatever_other_rooms_write(said in said()) {
         // Five rooms. The first never exceeds a fifth.
         let bounds = Bounds { age: Duration::from_secs(60), bytes: 5 * 40 * (100 + INDEX_BYTES) };
         let (mut window, mut own): (_, VecDeque<(Position, Instant, usize)>) = (Window::new(bounds), VecDeque::new());
@@ -88,7 +88,7 @@ proptest! {
 }
 
 #[test]
-fn what_decisions_about_every_room_take_is_theirs_and_no_rooms() {
+fn decisions_about_every_room_have_a_share_of_their_own() {
     // An eighth of it holds two of these events.
     let bounds = Bounds { age: Duration::from_secs(60), bytes: 16 * (1_000 + INDEX_BYTES) };
     let mut window = Window::new(bounds);

@@ -54,7 +54,7 @@ fn window(incoming: Vec<Incoming>) -> Window {
 }
 
 #[test]
-fn moderators_alone_see_a_held_message_and_everyone_sees_it_once_it_is_released() {
+fn only_moderators_see_a_held_message_until_its_release() {
     let (first, second) = (EventId::new(), EventId::new());
     let waiting = || vec![held(first, 7, at(1, 0)), held(second, 8, at(2, 0))];
     assert_eq!(seen(&window(waiting()), MODERATOR), ["message.held of 7", "message.held of 8"]);
@@ -68,7 +68,7 @@ fn moderators_alone_see_a_held_message_and_everyone_sees_it_once_it_is_released(
 }
 
 #[test]
-fn a_released_message_is_shown_as_any_other() {
+fn a_released_message_looks_like_any_other() {
     let target = EventId::new();
     let window = window(vec![released(target, 7, at(1, 0))]);
     let events = window.after(room(1), 7, None, ALL).events;
@@ -77,7 +77,7 @@ fn a_released_message_is_shown_as_any_other() {
 }
 
 #[test]
-fn whatever_deletes_a_message_hides_it_while_it_is_held() {
+fn deletions_clears_purges_and_erasures_end_a_hold() {
     let target = EventId::new();
     let since = jiff::Timestamp::MIN;
     let ends = [

@@ -129,7 +129,7 @@ fn partition(presenter: i64) -> usize {
 
 proptest! {
     #[test]
-    fn the_window_is_as_a_model_that_keeps_everything(steps in prop::collection::vec(step(), 1..200)) {
+    fn the_window_agrees_with_a_model_that_keeps_every_event(steps in prop::collection::vec(step(), 1..200)) {
         let bounds = Bounds { age: Duration::from_secs(60), bytes: 20 * (30 + INDEX_BYTES) };
         let (mut window, mut model, mut sequences) = (Window::new(bounds), Model::default(), [0, 0]);
         let mut now = Instant::now();

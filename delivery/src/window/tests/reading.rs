@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_reader_gets_what_follows_its_cursor_in_its_room_alone() {
+fn a_reader_gets_the_events_after_its_cursor_in_its_room_only() {
     let mut window = Window::new(ROOMY);
     let events = [(1, at(1, 0), "a"), (2, at(1, 1), "b"), (1, at(1, 2), "c"), (1, at(5, 0), "d")];
     window.push(events.map(|(presenter, position, text)| message(presenter, position, text)).into(), Instant::now());
@@ -24,7 +24,7 @@ fn a_reader_gets_what_follows_its_cursor_in_its_room_alone() {
 }
 
 #[test]
-fn a_page_is_bounded_but_never_empty_while_there_is_something() {
+fn a_page_is_bounded_and_has_at_least_one_event_if_any_follows() {
     let mut window = Window::new(ROOMY);
     let messages = (1..=9).map(|sequence| message(1, at(sequence, 0), "0123456789")).collect();
     window.push(messages, Instant::now());
@@ -43,7 +43,7 @@ fn a_page_is_bounded_but_never_empty_while_there_is_something() {
 }
 
 #[test]
-fn an_event_of_every_room_stands_at_its_place_in_each_room_of_its_partition() {
+fn an_event_of_every_room_is_in_order_in_each_room_of_its_partition() {
     let mut window = Window::new(ROOMY);
     let elsewhere = Position { epoch: 8, sequence: 3, index: 0 };
     let events = vec![
@@ -80,7 +80,7 @@ fn an_event_of_every_room_stands_at_its_place_in_each_room_of_its_partition() {
 }
 
 #[test]
-fn a_reader_who_has_everything_of_its_room_has_reached_the_end_of_the_log() {
+fn a_reader_with_all_events_of_its_room_has_reached_the_end_of_the_log() {
     let mut window = Window::new(ROOMY);
     window.set_whole_after(7, at(9, u32::MAX));
     let reached = |window: &Window, cursor| window.reached(room(1), 7, cursor);
@@ -102,7 +102,7 @@ fn a_reader_who_has_everything_of_its_room_has_reached_the_end_of_the_log() {
 }
 
 #[test]
-fn only_what_has_come_counts_as_come() {
+fn a_window_has_come_as_far_as_its_latest_whole_batch() {
     let window = evicted();
     assert!(window.has_come(7, at(4, 0)) && window.has_come(7, at(1, 5)));
     // Batches arrive whole.
@@ -112,7 +112,7 @@ fn only_what_has_come_counts_as_come() {
 }
 
 #[test]
-fn only_the_readers_of_the_room_are_woken() {
+fn an_event_wakes_the_readers_of_its_room_only() {
     let mut window = Window::new(ROOMY);
     let (one, other): (Arc<Wake>, Arc<Wake>) = Default::default();
     window.attach(room(1), 7, one.clone());

@@ -34,7 +34,7 @@ fn read(window: &Window) -> Vec<String> {
 }
 
 #[test]
-fn a_restored_message_is_shown_in_its_place_and_with_its_restoration_until_it_is_deleted_again() {
+fn a_restored_message_is_shown_in_its_place_and_in_its_restoration_until_deleted_again() {
     let mut window = Window::new(ROOMY);
     let now = Instant::now();
     let mut push = |events: Vec<Incoming>| {
@@ -60,7 +60,7 @@ fn a_restored_message_is_shown_in_its_place_and_with_its_restoration_until_it_is
 }
 
 #[test]
-fn a_restoration_has_the_message_as_it_was_with_its_position_and_without_what_is_ingests_own() {
+fn a_restoration_carries_the_message_with_its_position_and_without_request_members() {
     let mut window = Window::new(ROOMY);
     let posted = MessagePosted { flags: vec!["a".to_owned()], ..MessagePosted::new(user(7), "\"request\":1") };
     let event = Event::now(room(1), Body::MessagePosted(posted));
@@ -83,7 +83,7 @@ fn a_restoration_has_the_message_as_it_was_with_its_position_and_without_what_is
 }
 
 #[test]
-fn a_message_that_was_evicted_or_is_of_another_room_is_not_shown_with_its_restoration() {
+fn a_restoration_of_an_evicted_or_foreign_message_carries_no_text() {
     let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
     let (start, later) = (Instant::now(), Instant::now() + Duration::from_secs(5));
     let (old, elsewhere) = (by(7, 1, at(1, 0)), by(8, 2, at(1, 1)));
@@ -101,7 +101,7 @@ fn a_message_that_was_evicted_or_is_of_another_room_is_not_shown_with_its_restor
 }
 
 #[test]
-fn no_restoration_shows_what_an_erased_user_wrote_or_why_it_was_deleted() {
+fn a_restoration_shows_neither_text_nor_reason_of_an_erased_users_message() {
     for is_erased_first in [true, false] {
         let mut window = Window::new(ROOMY);
         let message = by(7, 1, at(1, 0));
@@ -148,7 +148,7 @@ fn ban(idx: i64, second: i64, purge_seconds: Option<u32>, position: Position) ->
 }
 
 #[test]
-fn a_ban_purges_what_its_user_wrote_before_it_since_then_and_a_restoration_undoes_it() {
+fn a_purging_ban_deletes_the_users_latest_messages_and_a_restoration_undoes_it() {
     let mut window = Window::new(ROOMY);
     let now = Instant::now();
     let (old, first, other) = (sent(7, 99, at(1, 0)), sent(7, 100, at(1, 1)), sent(8, 105, at(1, 2)));
@@ -165,7 +165,7 @@ fn a_ban_purges_what_its_user_wrote_before_it_since_then_and_a_restoration_undoe
 }
 
 #[test]
-fn a_purge_takes_the_time_of_a_message_as_the_archive_does() {
+fn a_purge_dates_messages_as_the_archive_does() {
     let mut window = Window::new(ROOMY);
     let stored = jiff::Timestamp::from_second(100).unwrap();
     let mut push = |second: i64, position: Position| {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn deleted_texts_are_gone_and_the_places_stay() {
+fn a_deletion_removes_the_text_and_keeps_the_place() {
     let mut window = Window::new(ROOMY);
     let now = Instant::now();
     let (one, two) = (message(1, at(1, 0), "one"), message(1, at(2, 0), "two"));
@@ -26,7 +26,7 @@ fn deleted_texts_are_gone_and_the_places_stay() {
 }
 
 #[test]
-fn of_a_user_who_was_erased_nothing_from_before_is_handed_out_in_any_room_of_the_partition() {
+fn an_erasure_hides_the_users_earlier_messages_in_every_room_of_the_partition() {
     let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
     let start = Instant::now();
     let whose = |window: &Window, presenter, epoch| {
@@ -61,7 +61,7 @@ fn of_a_user_who_was_erased_nothing_from_before_is_handed_out_in_any_room_of_the
 }
 
 #[test]
-fn what_is_no_object_is_kept_from_everyone() {
+fn a_line_that_is_not_an_object_is_hidden_from_everyone() {
     let entry = |kind: &str, line: &'static [u8]| Entry {
         position: at(1, 0),
         id: EventId::new(),
@@ -98,7 +98,7 @@ fn ban(of: i64, by: i64, position: Position) -> Incoming {
 }
 
 #[test]
-fn what_decisions_say_of_users_who_were_erased_is_withheld() {
+fn decisions_about_erased_users_are_withheld_in_part() {
     let withheld = |window: &Window| -> Vec<(bool, bool)> {
         let page = window.after(room(1), 7, None, ALL);
         let of = |kept: &Kept| matches!(kept.kind, Kind::Other).then_some((kept.withheld.by, kept.withheld.reason));

@@ -12,7 +12,7 @@ const STRANGER: &str = "192.0.2.1";
 type Header = (&'static str, &'static str);
 type Found = Result<Option<i64>, ForwardError>;
 
-fn config(mode: &str, trusted: serde_json::Value) -> Config {
+fn config(mode: &str, trusted: serde_json::Value) -> GatewayConfig {
     let config =
         serde_json::json!({"mode": mode, "trusted": trusted, "trusted_scope": false, "secret": KEY, "v1_until": ""});
     serde_json::from_value(config).unwrap()
@@ -106,8 +106,10 @@ fn headers_that_count_must_be_whole_and_well_formed() {
 
 #[test]
 fn a_scope_from_a_trusted_address_counts_only_where_the_gateway_answers_for_it() {
-    let config =
-        |trusted_scope| Config { trusted_scope, ..config("trusted-addresses", serde_json::json!(["10.0.0.0/8"])) };
+    let config = |trusted_scope| GatewayConfig {
+        trusted_scope,
+        ..config("trusted-addresses", serde_json::json!(["10.0.0.0/8"]))
+    };
     let scopes = |trusted_scope, scope: &[&'static str]| {
         let mut given = FORWARDED.to_vec();
         given.extend(scope.iter().map(|scope| ("x-forward-scope", *scope)));
@@ -192,7 +194,7 @@ fn a_signature_of_the_first_version_holds_for_these_headers_and_300_seconds() {
 fn a_mode_without_what_it_needs_is_refused_and_the_key_named() {
     let nobody = config("trusted-addresses", serde_json::json!([]));
     assert!(Gateway::new(&nobody, "ingest.gateway").unwrap_err().to_string().contains("ingest.gateway.trusted"));
-    let unsigned = Config { secret: Secret::default(), ..config("signature", serde_json::json!([])) };
+    let unsigned = GatewayConfig { secret: Secret::default(), ..config("signature", serde_json::json!([])) };
     assert!(Gateway::new(&unsigned, "ingest.gateway").unwrap_err().to_string().contains("ingest.gateway.secret"));
 }
 
@@ -261,7 +263,7 @@ fn a_signature_is_of_one_request() {
 #[test]
 fn signatures_of_the_identity_alone_count_until_a_day_that_is_configured() {
     let until = |date: &str| {
-        let config = Config { v1_until: date.to_owned(), ..config("signature", serde_json::json!([])) };
+        let config = GatewayConfig { v1_until: date.to_owned(), ..config("signature", serde_json::json!([])) };
         Gateway::new(&config, "ingest.gateway").map(|gateway| gateway.takes_v1(NOW))
     };
     // 1800000000 is 2027-01-15.

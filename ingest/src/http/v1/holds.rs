@@ -151,15 +151,13 @@ async fn list_holds(
 async fn release_message(
     State(ingest): State<Arc<Ingest>>,
     moderator: Moderator,
-    RoomPath { presenter_idx }: RoomPath,
-    MessagePath { message_id }: MessagePath,
+    room: RoomPath,
+    message: MessagePath,
     Query(query): Query<ReasonQuery>,
     key: Key,
     _body: NoBody,
 ) -> Result<Response, Refusal> {
-    let (sender, room, message, reason) = (moderator.sender, presenter_idx, message_id, query.reason()?);
-    let decision = HoldDecision::Release;
-    decide(&ingest, HoldRequest { sender, room, message, decision, reason, key: key.idempotency_key }).await
+    decide(&ingest, HoldDecision::Release, moderator, room, message, query, key).await
 }
 
 /// Deny a held message
@@ -179,18 +177,25 @@ async fn release_message(
 async fn deny_message(
     State(ingest): State<Arc<Ingest>>,
     moderator: Moderator,
-    RoomPath { presenter_idx }: RoomPath,
-    MessagePath { message_id }: MessagePath,
+    room: RoomPath,
+    message: MessagePath,
     Query(query): Query<ReasonQuery>,
     key: Key,
     _body: NoBody,
 ) -> Result<Response, Refusal> {
-    let (sender, room, message, reason) = (moderator.sender, presenter_idx, message_id, query.reason()?);
-    let decision = HoldDecision::Deny;
-    decide(&ingest, HoldRequest { sender, room, message, decision, reason, key: key.idempotency_key }).await
+    decide(&ingest, HoldDecision::Deny, moderator, room, message, query, key).await
 }
 
-async fn decide(ingest: &Ingest, request: HoldRequest) -> Result<Response, Refusal> {
+async fn decide(
+    ingest: &Ingest,
+    decision: HoldDecision,
+    Moderator { sender, .. }: Moderator,
+    RoomPath { presenter_idx: room }: RoomPath,
+    MessagePath { message_id: message }: MessagePath,
+    query: ReasonQuery,
+    Key { idempotency_key: key }: Key,
+) -> Result<Response, Refusal> {
+    let request = HoldRequest { sender, room, message, decision, reason: query.reason()?, key };
     let Decided { id, position, quota } = ingest.decide_hold(request).await?;
     Ok(with_quota((StatusCode::ACCEPTED, JsonBody(DecidedBody { id, position })).into_response(), quota))
 }

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_user_that_was_silent_longest_is_forgotten_and_refused_nothing() {
+    fn beyond_the_bound_the_user_silent_longest_is_forgotten_and_has_a_full_quota() {
         let (rates, rate) = (Rates::new(), Rate { messages: 1, seconds: 3_600 });
         let spend = |user: usize| rates.spend(Policy::User, UserIdx::try_from(user as i64).unwrap(), rate).is_ok();
         assert!(spend(1) && !spend(1));

@@ -77,7 +77,7 @@ fn is_rate(result: Result<Quota, Limited>, name: &str) -> bool {
 }
 
 #[test]
-fn a_viewer_has_the_rooms_rate_and_the_presenter_that_of_moderators() {
+fn a_viewer_gets_the_rooms_rate_and_the_presenter_the_moderators_rate() {
     let (limits, settings) = (limits(), settings());
     let left = |ask| write(&limits, ask, &settings).map(|quota| quota.remaining);
     assert_eq!(
@@ -97,7 +97,7 @@ fn a_viewer_has_the_rooms_rate_and_the_presenter_that_of_moderators() {
 }
 
 #[test]
-fn a_user_has_a_rate_over_all_rooms_too() {
+fn a_user_also_has_one_rate_across_all_rooms() {
     let (limits, settings) = (limits(), settings());
     for n in 0..8 {
         let quota = write(&limits, ask(100 + n, VIEWER, "hi"), &settings).unwrap();
@@ -109,7 +109,7 @@ fn a_user_has_a_rate_over_all_rooms_too() {
 }
 
 #[test]
-fn a_room_that_changes_its_rate_begins_anew() {
+fn a_rooms_new_rate_starts_with_a_full_quota() {
     let limits = limits();
     let narrow = Settings { message_rate: Rate { messages: 1, seconds: 60 }, ..settings() };
     assert!(write(&limits, ask(1, VIEWER, "a"), &narrow).is_ok());
@@ -119,7 +119,7 @@ fn a_room_that_changes_its_rate_begins_anew() {
 }
 
 #[test]
-fn what_other_nodes_admitted_counts_and_what_this_one_did_does_not_count_twice() {
+fn messages_of_other_nodes_count_and_this_nodes_own_count_once() {
     let (limits, settings) = (limits(), settings());
     let hi = || ask(1, VIEWER, "hi");
     assert_eq!(write(&limits, hi(), &settings).unwrap().remaining, 2);
@@ -132,7 +132,7 @@ fn what_other_nodes_admitted_counts_and_what_this_one_did_does_not_count_twice()
 }
 
 #[test]
-fn what_was_written_before_the_time_of_a_rate_does_not_count() {
+fn messages_older_than_the_limits_period_do_not_count() {
     let limits = limits();
     let settings = Settings { message_rate: Rate { messages: 1, seconds: 60 }, slow_mode_seconds: 60, ..unique() };
     let old = Observed { age: Duration::from_secs(61), ..observed(ask(1, VIEWER, "old")) };
@@ -145,7 +145,7 @@ fn what_was_written_before_the_time_of_a_rate_does_not_count() {
 }
 
 #[test]
-fn slow_mode_lets_a_viewer_write_once_in_so_many_seconds() {
+fn slow_mode_admits_one_message_of_a_viewer_per_pause() {
     let (limits, slow) = (limits(), slow());
     assert!(write(&limits, ask(1, VIEWER, "a"), &slow).is_ok());
     let Err(Limited::SlowMode { retry_after }) = write(&limits, ask(1, VIEWER, "b"), &slow) else {
@@ -161,7 +161,7 @@ fn slow_mode_lets_a_viewer_write_once_in_so_many_seconds() {
 }
 
 #[test]
-fn slow_mode_ends_when_the_time_is_over() {
+fn slow_mode_admits_the_next_message_when_the_pause_is_over() {
     let slow_mode = SlowMode::new();
     let (room, user) = ("1".parse().unwrap(), "7".parse().unwrap());
     let pause = Duration::from_secs(5);
@@ -173,7 +173,7 @@ fn slow_mode_ends_when_the_time_is_over() {
 }
 
 #[test]
-fn while_a_viewers_message_is_on_its_way_there_is_no_second() {
+fn slow_mode_refuses_a_second_message_while_the_first_is_being_appended() {
     let (limits, slow) = (limits(), slow());
     let first = limits.admit(&ask(1, VIEWER, "a"), &slow).unwrap();
     assert!(matches!(limits.admit(&ask(1, VIEWER, "b"), &slow), Err(Limited::SlowMode { .. })));
@@ -184,7 +184,7 @@ fn while_a_viewers_message_is_on_its_way_there_is_no_second() {
 }
 
 #[test]
-fn of_a_hundred_at_once_slow_mode_lets_one_in_and_unique_chat_one_of_each_text() {
+fn slow_mode_and_unique_chat_each_admit_one_of_a_hundred_concurrent_posts() {
     let limits = limits();
     let admitted = |settings: &Settings, users: bool| {
         let admitted = std::thread::scope(|scope| {
@@ -203,7 +203,7 @@ fn of_a_hundred_at_once_slow_mode_lets_one_in_and_unique_chat_one_of_each_text()
 }
 
 #[test]
-fn of_two_who_say_the_same_in_the_same_instant_one_is_first() {
+fn unique_chat_admits_exactly_one_of_two_simultaneous_posts_of_a_text() {
     const TEXTS: usize = 5_000;
     let (limits, unique) = (limits(), unique());
     // Both threads spin instead of blocking, so that they look at the same time.
@@ -228,7 +228,7 @@ fn of_two_who_say_the_same_in_the_same_instant_one_is_first() {
 }
 
 #[test]
-fn unique_chat_refuses_a_text_that_was_said_a_moment_ago() {
+fn unique_chat_refuses_a_recent_text_in_any_case_width_or_spacing() {
     let (limits, unique) = (limits(), unique());
     assert!(write(&limits, ask(1, VIEWER, "hello there"), &unique).is_ok());
     for (user, text) in (20..).zip(["hello there", " HELLO   there", "ｈｅｌｌｏ there", "hel\u{200D}lo there"]) {
@@ -242,7 +242,7 @@ fn unique_chat_refuses_a_text_that_was_said_a_moment_ago() {
 }
 
 #[test]
-fn a_text_that_was_not_stored_may_be_said() {
+fn unique_chat_admits_a_text_again_unless_the_log_has_it() {
     let (limits, unique) = (limits(), unique());
     let claimed = limits.admit(&ask(1, VIEWER, "hi"), &unique).unwrap();
     assert!(matches!(limits.admit(&ask(1, 8, "hi"), &unique), Err(Limited::Duplicate)));
@@ -257,7 +257,7 @@ fn a_text_that_was_not_stored_may_be_said() {
 }
 
 #[test]
-fn a_retry_is_not_held_up_by_its_own_first_try() {
+fn a_retry_is_not_limited_by_its_own_first_attempt() {
     let limits = limits();
     let settings = Settings { slow_mode_seconds: 60, ..unique() };
     let message = ask(1, VIEWER, "hi");
@@ -272,7 +272,7 @@ fn a_retry_is_not_held_up_by_its_own_first_try() {
 }
 
 #[test]
-fn rooms_that_want_neither_cost_no_memory() {
+fn rooms_without_slow_mode_and_unique_chat_take_no_memory() {
     let limits = limits();
     write(&limits, ask(1, VIEWER, "hi"), &settings()).unwrap();
     limits.observe(&observed(ask(1, VIEWER, "hi")), &settings());
@@ -280,7 +280,7 @@ fn rooms_that_want_neither_cost_no_memory() {
 }
 
 #[test]
-fn texts_are_compared_as_they_read() {
+fn unique_chat_compares_texts_by_what_a_reader_sees() {
     let same = [
         ("Hello", "hello"),
         ("ＡＢＣ １２３", "abc 123"),
@@ -320,7 +320,7 @@ fn texts_are_compared_as_they_read() {
 }
 
 #[test]
-fn decisions_have_their_own_rate_over_all_nodes() {
+fn decisions_have_their_own_rate_across_all_nodes() {
     let limits = limits();
     let user = UserIdx::try_from(VIEWER).unwrap();
     let own = EventId::new();
@@ -350,7 +350,7 @@ fn reads_have_their_own_rate() {
 }
 
 #[test]
-fn reports_have_a_rate_of_their_own_which_counts_those_of_the_log_once() {
+fn reports_have_their_own_rate_and_each_report_counts_once() {
     let (limits, user, own) = (limits(), UserIdx::try_from(7).unwrap(), EventId::new());
     assert!(limits.report(own, user).is_ok());
     // Its own report comes back from the log, and another node's comes.
@@ -363,7 +363,7 @@ fn reports_have_a_rate_of_their_own_which_counts_those_of_the_log_once() {
 }
 
 #[test]
-fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
+fn a_rate_out_of_bounds_is_refused_by_the_name_of_its_setting() {
     let config = |messages, seconds| LimitsConfig {
         moderator_rate: Rate { messages: 1, seconds: 1 },
         user_rate: Rate { messages, seconds },
@@ -383,7 +383,7 @@ fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
 }
 
 #[test]
-fn limits_that_are_set_later_count_from_then_on() {
+fn changed_limits_apply_at_once() {
     let limits = limits();
     let reads = |user: i64| {
         let user = UserIdx::try_from(user).unwrap();

@@ -22,13 +22,13 @@ const MOST_TEXTS: usize = 250_000;
 
 #[derive(Debug)]
 pub(super) struct UniqueChat {
-    texts: ShardedLru<Text, Said>,
+    texts: ShardedLru<RoomText, Said>,
     /// Randomly keyed, so that nobody can construct texts that collide.
     hasher: RandomState,
 }
 
 /// A room, and the hash of a text.
-type Text = (PresenterIdx, u64);
+type RoomText = (PresenterIdx, u64);
 
 /// Who said a text, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ struct Said {
 #[derive(Debug)]
 pub(super) struct Claim<'a> {
     unique_chat: &'a UniqueChat,
-    text: Text,
+    text: RoomText,
     id: EventId,
 }
 
@@ -83,7 +83,7 @@ impl UniqueChat {
         }
     }
 
-    fn key(&self, presenter: PresenterIdx, text: &str) -> Text {
+    fn key(&self, presenter: PresenterIdx, text: &str) -> RoomText {
         (presenter, self.hasher.hash_one(as_read(text)))
     }
 

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_signed_as_the_specification_signs_its_own() {
+    fn the_example_of_standard_webhooks_gets_the_same_signature() {
         // The example from the reference libraries.
         let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signature = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_whsec_and_the_base64_of_at_least_24_bytes_and_is_not_shown() {
+    fn a_key_is_whsec_and_base64_of_24_bytes_or_more_and_is_never_shown() {
         let key = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![7; bytes]));
         assert_eq!(format!("{:?}", SigningKey::parse(&key(24)).unwrap()), "[secret]");
         assert!(SigningKey::parse(&key(64)).is_some());

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use super::*;
 
 #[test]
-fn an_answer_is_one_of_three_actions_and_nothing_else_is() {
+fn an_answer_with_a_known_action_is_a_verdict_and_any_other_an_error() {
     let text = |text: &str| Verdict::Replace(Text::parse(text).unwrap());
     let deny = |reason: Option<&str>| Verdict::Deny { reason: reason.map(str::to_owned) };
     let good = [
@@ -98,7 +98,7 @@ async fn ask_about(review: &Review, room: i64) -> Verdict {
 const UNAVAILABLE: Verdict = Verdict::Unavailable(Fallback::Deny);
 
 #[tokio::test]
-async fn whatever_is_no_plain_answer_is_none() {
+async fn an_error_a_redirect_or_a_large_answer_counts_as_unavailable() {
     let large = format!(r#"{{"action":"allow","more":"{}"}}"#, "x".repeat(70_000));
     for (status, body) in [(500, r#"{"action":"allow"}"#), (204, ""), (307, ""), (200, "yes"), (200, &large)] {
         let (review, _) = hook(status, body, |_| ()).await;
@@ -109,7 +109,7 @@ async fn whatever_is_no_plain_answer_is_none() {
 }
 
 #[tokio::test]
-async fn a_hook_that_hangs_is_waited_for_until_the_deadline_only_and_holds_up_nobody_else() {
+async fn a_hung_hook_is_unavailable_at_the_deadline_and_at_once_when_all_slots_are_taken() {
     // Its backlog accepts connections, and it never answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let review = asking(&listener, |config| config.deadline = Span::from_millis(100));
@@ -134,7 +134,7 @@ async fn a_hook_that_hangs_is_waited_for_until_the_deadline_only_and_holds_up_no
 }
 
 #[tokio::test]
-async fn a_hook_that_fails_is_left_alone_for_a_while() {
+async fn the_breaker_opens_after_failures_of_enough_users_in_enough_rooms() {
     let (review, asked) = hook(500, "", |config| config.breaker_failures = 3).await;
     for _ in 0..10 {
         assert_eq!(ask(&review).await, UNAVAILABLE);
@@ -147,7 +147,7 @@ async fn a_hook_that_fails_is_left_alone_for_a_while() {
 }
 
 #[test]
-fn without_an_address_nobody_is_asked_and_with_one_there_must_be_a_key() {
+fn a_hook_with_an_address_requires_a_signing_key() {
     let nobody = ReviewConfig { url: None, secret: None, ..config("http://127.0.0.1:1") };
     assert!(Review::new(Client::new(), &nobody).unwrap().is_none());
     let keyless = ReviewConfig { secret: None, ..config("http://127.0.0.1:1") };

@@ -10,7 +10,7 @@ fn check(text: &str, expected: Result<&str, InvalidText>) {
 }
 
 #[test]
-fn what_people_write_is_stored_as_sent_but_trimmed() {
+fn ordinary_text_is_trimmed_and_otherwise_stored_as_sent() {
     for text in [
         "a",
         "안녕하세요",
@@ -46,7 +46,7 @@ fn what_people_write_is_stored_as_sent_but_trimmed() {
 }
 
 #[test]
-fn a_text_with_nothing_to_see_is_refused() {
+fn a_text_without_visible_characters_is_refused() {
     for text in [
         "",
         " ",
@@ -80,7 +80,7 @@ fn a_text_with_nothing_to_see_is_refused() {
 }
 
 #[test]
-fn a_text_that_would_disturb_its_neighbours_is_refused() {
+fn control_characters_bidi_overrides_and_noncharacters_are_refused() {
     for c in ['\0', '\u{7}', '\t', '\n', '\r', '\u{1B}', '\u{7F}', '\u{85}', '\u{9F}', '\u{2028}', '\u{2029}'] {
         check(&format!("a{c}b"), Err(InvalidText::Forbidden));
     }
@@ -93,7 +93,7 @@ fn a_text_that_would_disturb_its_neighbours_is_refused() {
 }
 
 #[test]
-fn a_forbidden_character_is_found_by_its_first_byte_wherever_it_stands() {
+fn every_forbidden_character_is_found_at_any_offset() {
     let places = |text: &str| harmful(text.as_bytes()).collect::<Vec<_>>();
     for c in ('\0'..=char::MAX).filter(|c| is_forbidden(*c)) {
         assert_eq!(places(&c.to_string()), [0], "U+{:04X}", c as u32);
@@ -106,7 +106,7 @@ fn a_forbidden_character_is_found_by_its_first_byte_wherever_it_stands() {
 }
 
 #[test]
-fn length_is_counted_in_characters_as_people_see_them() {
+fn length_is_counted_in_grapheme_clusters() {
     let family = "\u{1F468}\u{200D}\u{1F469}";
     for one in ["a", "각", "\u{1100}\u{1161}\u{11A8}", family, "e\u{301}"] {
         check(&one.repeat(500), Ok(&one.repeat(500)));
@@ -116,7 +116,7 @@ fn length_is_counted_in_characters_as_people_see_them() {
 }
 
 #[test]
-fn length_is_bounded_in_bytes_as_well() {
+fn length_is_also_bounded_in_bytes() {
     let zalgo = |marks| format!("a{}", "\u{301}".repeat(marks));
     check(&zalgo(4_095), Ok(&zalgo(4_095)));
     check(&zalgo(4_096), Err(InvalidText::TooLong));
@@ -124,7 +124,7 @@ fn length_is_bounded_in_bytes_as_well() {
 }
 
 #[test]
-fn a_nickname_is_made_fit_to_be_shown() {
+fn a_nickname_is_cleaned_and_cut() {
     for (given, expected) in
         [("가나", "가나"), (" a b ", "a b"), ("", ""), ("a\nb\u{202E}c\0", "abc"), ("\u{FFFF}\n ", "")]
     {

@@ -1,5 +1,5 @@
-//! Two adjacent symbols of each word that one alphabet cannot spell, such as `8` and `ㄴ` of `18놈`. A text without any of
-//! these pairs has no such word. Symbols are those of [`stream::mixed`](crate::stream::mixed).
+//! Two adjacent symbols of each word that one alphabet cannot spell, such as `8` and `ㄴ` of `18놈`. A text without any
+//! of these pairs has no such word. Symbols are those of [`stream::mixed`](crate::stream::mixed).
 
 use crate::sign::{Sign, Syllable};
 use crate::stream::mixed_symbols;
@@ -24,20 +24,20 @@ pub(crate) struct CollectedPairs {
 
 /// The kinds of symbols. Pairs inside Hangul and inside Latin words are not looked for: texts have too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Class {
     Jamo,
     Digit,
     Latin,
     Other,
 }
 
-impl Kind {
-    fn of(symbol: u8) -> Kind {
+impl Class {
+    fn of(symbol: u8) -> Class {
         match symbol {
-            0..=63 => Kind::Jamo,
-            b'A'..=b'J' => Kind::Digit,
-            128.. => Kind::Other,
-            _ => Kind::Latin,
+            0..=63 => Class::Jamo,
+            b'A'..=b'J' => Class::Digit,
+            128.. => Class::Other,
+            _ => Class::Latin,
         }
     }
 }
@@ -45,10 +45,10 @@ impl Kind {
 impl CollectedPairs {
     /// Adds a word by its symbols.
     pub(crate) fn add(&mut self, symbols: &[u8]) {
-        let rarity = |pair: &[u8; 2]| match pair.map(Kind::of) {
+        let rarity = |pair: &[u8; 2]| match pair.map(Class::of) {
             [one, other] if one != other => 2,
-            [Kind::Digit | Kind::Other, _] => 1,
-            [Kind::Jamo | Kind::Latin, _] => 0,
+            [Class::Digit | Class::Other, _] => 1,
+            [Class::Jamo | Class::Latin, _] => 0,
         };
         let pairs = symbols.windows(2).map(|pair| [pair[0], pair[1]]);
         match pairs.max_by_key(rarity).filter(|pair| rarity(pair) > 0) {
@@ -66,7 +66,7 @@ impl CollectedPairs {
         for pair in pairs {
             let (word, bit) = place(pair);
             built.bits[word] |= 1 << bit;
-            built.has_others |= pair.iter().any(|symbol| Kind::of(*symbol) == Kind::Other);
+            built.has_others |= pair.iter().any(|symbol| Class::of(*symbol) == Class::Other);
         }
         built
     }
@@ -99,7 +99,7 @@ impl<'f> Adjacent<'f> {
     #[inline]
     pub(super) fn add_syllable(&mut self, index: u32) {
         // A pair inside Hangul is not looked for.
-        if self.syllable.replace(index).is_none() && Kind::of(self.last) != Kind::Jamo {
+        if self.syllable.replace(index).is_none() && Class::of(self.last) != Class::Jamo {
             self.look(self.last, Syllable::of_index(index).lead);
         }
     }
@@ -108,7 +108,7 @@ impl<'f> Adjacent<'f> {
     #[inline]
     pub(super) fn add_jamo(&mut self, jamo: u8) {
         let last = std::mem::replace(&mut self.last, jamo);
-        if self.syllable.take().is_none() && Kind::of(last) != Kind::Jamo {
+        if self.syllable.take().is_none() && Class::of(last) != Class::Jamo {
             self.look(last, jamo);
         }
     }

@@ -1,5 +1,5 @@
-//! Four adjacent letters of each Latin word, which no space divides. A repeated letter counts once. A text without any of
-//! them has no word. Words of fewer letters have others.
+//! Four adjacent letters of each Latin word, which no space divides. A repeated letter counts once. A text without any
+//! of them has no word. Words of fewer letters have others.
 
 use std::collections::BTreeSet;
 

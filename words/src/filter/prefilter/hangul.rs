@@ -1,5 +1,6 @@
-//! The streams of Hangul, as [`stream::hangul`](crate::stream::hangul) reads them: as written, and with what is drawn out
-//! shortened. They are one until something is drawn out. The automaton reads a text only from where a word may begin.
+//! The streams of Hangul, as [`stream::hangul`](crate::stream::hangul) reads them: as written, and with what is drawn
+//! out shortened. They are one until something is drawn out. The automaton reads a text only from where a word may
+//! begin.
 
 use super::openings::Openings;
 use super::track::Track;
@@ -65,8 +66,8 @@ impl<'f> Hangul<'f> {
         may_end
     }
 
-    /// From here on the automaton reads the text. Before it reads the two latest syllables: a word that goes on with a jamo
-    /// on its own has at most two syllables before it, because it did not begin with two that were known.
+    /// From here on the automaton reads the text. Before it reads the two latest syllables: a word that goes on with a
+    /// jamo on its own has at most two syllables before it, because it did not begin with two that were known.
     fn begin(&mut self) -> (&mut Tracks<'f>, bool) {
         let mut may_end = false;
         let tracks = self.tracks.get_or_insert_with(|| {

@@ -8,7 +8,7 @@ use crate::stream::{Gap, Skipped, Traits};
 
 /// Whether the text may have a word of Latin letters. `words`: by [`Alphabet`].
 pub(super) fn may_match(words: &[Automaton; 4], text: &str) -> bool {
-    let mut letters = Letters {
+    let mut letters = LatinLetters {
         plain: Latin::new(&words[Alphabet::Latin as usize]),
         with_l: text.contains('I').then(|| Latin::new(&words[Alphabet::Leet as usize])),
     };
@@ -31,13 +31,13 @@ pub(super) fn may_match(words: &[Automaton; 4], text: &str) -> bool {
 
 /// Plain letters, and leetspeak in a text where only an `I` stands for another letter.
 #[derive(Debug)]
-struct Letters<'f> {
+struct LatinLetters<'f> {
     plain: Latin<'f>,
     /// Each `I` as an `l`. None: the text has no `I`.
     with_l: Option<Latin<'f>>,
 }
 
-impl<'f> Letters<'f> {
+impl<'f> LatinLetters<'f> {
     /// Adds a letter. Whether some word may end before it.
     fn add(&mut self, letter: u8, is_capital_i: bool) -> bool {
         let may_end = self.plain.add(letter);

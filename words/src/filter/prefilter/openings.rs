@@ -1,5 +1,5 @@
-//! How words of Hangul begin when they are written in syllables: with which two syllables, or as which one. A text in which
-//! no word begins need not be read by the automaton.
+//! How words of Hangul begin when they are written in syllables: with which two syllables, or as which one. A text in
+//! which no word begins need not be read by the automaton.
 
 use super::bloom::Bloom;
 use crate::judge::CLOSES;
@@ -21,8 +21,8 @@ pub(crate) struct CollectedOpenings {
 }
 
 impl CollectedOpenings {
-    /// Adds a word as its jamo. `is_whole`: these are all of them, and not only those before the first one on its own, which
-    /// a syllable does not match. `is_open`: the last syllable may have one more consonant.
+    /// Adds a word as its jamo. `is_whole`: these are all of them, and not only those before the first one on its own,
+    /// which a syllable does not match. `is_open`: the last syllable may have one more consonant.
     pub(crate) fn add(&mut self, jamo: &[u8], is_whole: bool, is_open: bool) {
         let Some((first, rest)) = take_syllable(jamo) else { return };
         let closed = |syllable: Syllable| {

@@ -7,7 +7,7 @@ use crate::stream::spells;
 
 /// What a symbol of a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Symbol {
+pub(super) enum AsciiSymbol {
     /// Punctuation.
     Mark,
     /// A letter, or another one where what may be an `i` or an `l` is an `l`.
@@ -20,10 +20,10 @@ pub(super) enum Symbol {
 const MOST: usize = 8;
 
 /// What the symbol at this byte of the text is.
-pub(super) fn symbol(text: &str, at: usize) -> Symbol {
+pub(super) fn symbol(text: &str, at: usize) -> AsciiSymbol {
     let mark = text.as_bytes()[at];
     if matches!(mark, b'!' | b'?') && !may_spell(text.as_bytes(), at) {
-        return Symbol::Mark;
+        return AsciiSymbol::Mark;
     }
     let is_unclear = Cell::new(false);
     let sign = |at| {
@@ -34,9 +34,9 @@ pub(super) fn symbol(text: &str, at: usize) -> Symbol {
     };
     let spelled = [b'i', b'l'].map(|either| spells(sign, at, char::from(mark), either));
     match spelled {
-        _ if is_unclear.get() => Symbol::Unclear,
-        [Some(with_i), Some(with_l)] => Symbol::Letter { with_i, with_l },
-        _ => Symbol::Mark,
+        _ if is_unclear.get() => AsciiSymbol::Unclear,
+        [Some(with_i), Some(with_l)] => AsciiSymbol::Letter { with_i, with_l },
+        _ => AsciiSymbol::Mark,
     }
 }
 
@@ -52,8 +52,8 @@ fn may_spell(bytes: &[u8], at: usize) -> bool {
 /// The sign at a byte cannot be told without a reading.
 struct Unknown;
 
-/// The sign of the character that this byte is a part of. None: the text has ended. A sign other than letters, digits and
-/// marks stands for any of its kind, as a search for those ends there.
+/// The sign of the character that this byte is a part of. None: the text has ended. A sign other than letters, digits
+/// and marks stands for any of its kind, as a search for those ends there.
 fn sign_at(text: &str, at: usize) -> Result<Option<Sign>, Unknown> {
     let Some(byte) = text.as_bytes().get(at) else { return Ok(None) };
     if byte.is_ascii() {
@@ -77,29 +77,29 @@ mod tests {
     use super::*;
 
     /// What the first of these symbols in the text is.
-    fn first(text: &str, mark: char) -> Symbol {
+    fn first(text: &str, mark: char) -> AsciiSymbol {
         symbol(text, text.find(mark).unwrap())
     }
 
     #[test]
     fn a_symbol_is_judged_by_its_neighbours() {
-        let letter = |with_i, with_l| Symbol::Letter { with_i, with_l };
+        let letter = |with_i, with_l| AsciiSymbol::Letter { with_i, with_l };
         for (text, mark, expected) in [
-            ("lucky* skill", '*', Symbol::Mark),
+            ("lucky* skill", '*', AsciiSymbol::Mark),
             ("f*ck", '*', letter(b'*', b'*')),
             ("f**", '*', letter(b'*', b'*')),
             ("sh!t", '!', letter(b'i', b'l')),
             ("sh!!t", '!', letter(b'i', b'l')),
             ("sh!+", '!', letter(b'i', b'l')),
-            ("hi! you", '!', Symbol::Mark),
-            ("첫빠!! hiii", '!', Symbol::Mark),
-            ("what?!", '?', Symbol::Mark),
+            ("hi! you", '!', AsciiSymbol::Mark),
+            ("첫빠!! hiii", '!', AsciiSymbol::Mark),
+            ("what?!", '?', AsciiSymbol::Mark),
             ("@하루", '@', letter(b'a', b'a')),
             ("1+1", '+', letter(b't', b't')),
-            ("발+", '+', Symbol::Mark),
-            ("f*\u{200B}ck", '*', Symbol::Unclear),
-            ("ｆ*ck", '*', Symbol::Unclear),
-            ("👍*", '*', Symbol::Mark),
+            ("발+", '+', AsciiSymbol::Mark),
+            ("f*\u{200B}ck", '*', AsciiSymbol::Unclear),
+            ("ｆ*ck", '*', AsciiSymbol::Unclear),
+            ("👍*", '*', AsciiSymbol::Mark),
         ] {
             assert_eq!(first(text, mark), expected, "{text}");
         }

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 use uuid::Uuid;
 
+use super::scanner::plain;
 use crate::body::MessagePosted;
 use crate::event::Event;
 use crate::ids::{EventId, KeyId};
-use crate::posted::plain;
 
 /// The literals of a line without optional members, generously, and the digits of its ids and numbers.
 const FRAME_BYTES: usize = 256;
