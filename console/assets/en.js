@@ -53,7 +53,7 @@ export const en = {
 
   'live.list': 'Messages of the room',
   'live.room': 'Settings',
-  'live.perSecond': 'messages/s',
+  'live.perSecond': 'msg/s',
   'live.unseen': '{count} new ↓',
   'live.gap': 'Messages may be missing here. The search has them.',
   'live.empty': 'No messages in the last minutes. New ones appear here.',
@@ -131,6 +131,7 @@ export const en = {
   'trace.not_yet': 'Not confirmed by the presenter’s page yet. The presenter may be away.',
   'trace.unknown': 'Whether the presenter’s page received it is not known.',
   'trace.archived': 'Archived',
+  'trace.archivedAt': 'Archived {at}',
   'trace.archivedNotYet': 'Not archived yet.',
   'trace.deleted': 'Deleted {at}',
 
@@ -185,6 +186,7 @@ export const en = {
   'settings.term': 'For',
   'settings.forGood': 'Until changed',
   'settings.clear': 'Clear the room…',
+  'settings.clearAction': 'Clear the room',
   'settings.clearQuestion': 'Delete every message of room {room} so far?',
   'settings.cleared': 'Cleared.',
   'setting.default': 'default',
@@ -208,6 +210,13 @@ export const en = {
   'setting.readers.off': 'Presenter and moderators',
   'setting.readers.members': 'Every signed-in user',
   'setting.readers.anyone': 'Anyone',
+
+  'flag.ko.abuse': 'abuse',
+  'flag.ko.vulgar': 'vulgar',
+  'flag.en.abuse': 'abuse',
+  'flag.en.vulgar': 'vulgar',
+  'flag.room': 'word of the room',
+  'flag.review.unavailable': 'not reviewed',
 
   'decision.someone': 'A moderator',
   'decision.message.deleted': 'deleted a message',
@@ -249,7 +258,7 @@ export const en = {
   'pages.more': 'Load more',
   'pages.none': 'Nothing was found.',
   'pages.soFar': '{count} so far',
-  'pages.all': '{count}, all of them',
+  'pages.all': 'Total: {count}',
 
   'exports.title': 'Download',
   'exports.excel': 'CSV for Excel',

@@ -130,6 +130,7 @@ export const ko = {
   'trace.not_yet': '스트리머의 페이지가 아직 확인하지 않았습니다. 자리를 비웠을 수 있습니다.',
   'trace.unknown': '스트리머의 페이지가 받았는지 알 수 없습니다.',
   'trace.archived': '보관됨',
+  'trace.archivedAt': '{at} 보관',
   'trace.archivedNotYet': '아직 보관되지 않았습니다.',
   'trace.deleted': '{at} 삭제',
 
@@ -184,6 +185,7 @@ export const ko = {
   'settings.term': '적용 기간',
   'settings.forGood': '다시 바꿀 때까지',
   'settings.clear': '채팅 모두 지우기…',
+  'settings.clearAction': '채팅 모두 지우기',
   'settings.clearQuestion': '{room}번 방의 지금까지 메시지를 모두 삭제할까요?',
   'settings.cleared': '모두 지웠습니다.',
   'setting.default': '기본값',
@@ -207,6 +209,13 @@ export const ko = {
   'setting.readers.off': '스트리머와 매니저',
   'setting.readers.members': '로그인한 모든 사용자',
   'setting.readers.anyone': '누구나',
+
+  'flag.ko.abuse': '욕설',
+  'flag.ko.vulgar': '비속어',
+  'flag.en.abuse': '욕설',
+  'flag.en.vulgar': '비속어',
+  'flag.room': '방 금지어',
+  'flag.review.unavailable': '검토 못 함',
 
   'decision.someone': '매니저',
   'decision.message.deleted': '메시지 삭제:',

@@ -8,7 +8,7 @@ import { dateTime, fromLocalInput, toLocalInput } from './format.js';
 import { t } from './i18n.js';
 import { MessageList } from './message-list.js';
 import { messageCard } from './message-card.js';
-import { messageRow, rowAction } from './message-row.js';
+import { flagName, messageRow, rowAction } from './message-row.js';
 import { deleteMessage, mayModerate, restoreMessage } from './moderation.js';
 import { explain, isAbort } from './outcome.js';
 import { pager } from './pages.js';
@@ -114,7 +114,7 @@ function form(room, query, isModerator) {
   const flags = h(
     'datalist',
     { id: 'flags' },
-    FLAGS.map((value) => h('option', { value })),
+    FLAGS.map((value) => h('option', { value, label: `${value} – ${flagName(value)}` })),
   );
   const submit = (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();

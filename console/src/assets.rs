@@ -35,6 +35,7 @@ impl Assets {
             "bans.js"
             "base.css"
             "broadcast.js"
+            "broadcasts.css"
             "broadcasts.js"
             "card.js"
             "chart.js"
@@ -60,6 +61,7 @@ impl Assets {
             "message-card.js"
             "message-list.js"
             "message-row.js"
+            "messages.css"
             "moderation.js"
             "moderators.js"
             "operator.js"
@@ -75,6 +77,7 @@ impl Assets {
             "session.js"
             "settings-panel.js"
             "sign-in.js"
+            "table.js"
             "user-card.js"
             "views.css"
         ];
