@@ -63,6 +63,7 @@ export async function mount(root, { room, query, signal }) {
       if (key === 'Enter') openUser(message.user);
       return key === 'Enter';
     },
+    keys: t('list.keys.user'),
   });
   signal.addEventListener('abort', () => list.close());
   const load = async (/** @type {string | undefined} */ after) => {

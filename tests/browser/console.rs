@@ -155,8 +155,10 @@ impl Console {
 
     /// Presses a key in the focused element.
     async fn press(&self, key: &str) {
-        for kind in ["keyDown", "keyUp"] {
-            let event = json!({ "type": kind, "key": key, "code": key });
+        // What a key types does what it does in a form: a carriage return presses a button.
+        let text = if key == "Enter" { "\r" } else { "" };
+        for (kind, text) in [("keyDown", text), ("keyUp", "")] {
+            let event = json!({ "type": kind, "key": key, "code": key, "text": text });
             self.page.command("Input.dispatchKeyEvent", event).await;
         }
     }
