@@ -306,6 +306,20 @@ export const en = {
   'broadcast.noPeaks': 'No moment stands out.',
   'broadcast.topChatters': 'Most messages',
   'broadcast.topWords': 'Words in most messages',
+  'broadcast.nothing': 'Nobody wrote.',
+
+  'compare.title': 'Two broadcasts compared',
+  'compare.with': 'Compare with',
+  'compare.action': 'Compare',
+  'compare.older': 'Older broadcasts',
+  'compare.none': 'The room has no other broadcast to compare with.',
+  'compare.option': '{at}, {length}, {messages} messages',
+  'compare.perMinute': 'Messages a minute',
+  'compare.busiest': 'Most messages in {seconds} s',
+  'compare.peak': '{most}, at {at}',
+  'compare.since': 'Since the start',
+  'compare.chart': 'Messages in {seconds} s over the time since the start of each broadcast.',
+  'compare.chartPeak': '{label}: at most {most}, at {at}.',
 
   'chart.label':
     'Messages and people who wrote over time. At most {most} messages in {seconds} s. {peaks} highlights are marked.',

@@ -305,6 +305,20 @@ export const ko = {
   'broadcast.noPeaks': '눈에 띄는 순간이 없습니다.',
   'broadcast.topChatters': '메시지를 많이 쓴 사람',
   'broadcast.topWords': '많이 나온 단어',
+  'broadcast.nothing': '메시지가 없습니다.',
+
+  'compare.title': '두 방송 비교',
+  'compare.with': '비교할 방송',
+  'compare.action': '비교',
+  'compare.older': '더 오래된 방송',
+  'compare.none': '이 방에는 비교할 다른 방송이 없습니다.',
+  'compare.option': '{at}, {length}, 메시지 {messages}개',
+  'compare.perMinute': '분당 메시지',
+  'compare.busiest': '{seconds}초당 최대 메시지',
+  'compare.peak': '{most}개 ({at})',
+  'compare.since': '시작 후 시간',
+  'compare.chart': '방송마다 시작 후 시간에 따른 {seconds}초당 메시지 수.',
+  'compare.chartPeak': '{label}: {at}에 최대 {most}개.',
 
   'chart.label':
     '시간에 따른 메시지 수와 참여 인원. {seconds}초당 최대 메시지 {most}개. 하이라이트 {peaks}개가 표시되어 있습니다.',

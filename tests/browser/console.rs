@@ -2,6 +2,7 @@
 
 mod accounts;
 mod broadcasts;
+mod comparison;
 mod hostile;
 mod moderating;
 mod queues;
@@ -9,7 +10,10 @@ mod reading;
 
 use std::time::Duration;
 
-use chat::{Body, Event, EventId, MessagePosted, PresenterIdx, User, UserIdx};
+use chat::{
+    Body, Event, EventId, MessagePosted, PresenterConnected, PresenterDisconnected, PresenterIdx, SessionId, User,
+    UserIdx,
+};
 use jiff::Timestamp;
 use nats::Log;
 use serde_json::{Value, json};
@@ -88,6 +92,25 @@ impl World {
             (as_of > begun && !log["streams"].as_array()?.iter().any(waits)).then_some(())
         })
         .await;
+    }
+
+    /// A broadcast on that day after 2025-11-22, from ten o'clock on, with the messages at equal distances.
+    async fn broadcast(&self, day: i64, seconds: i64, messages: &[String]) -> SessionId {
+        let begin = 1_763_805_600_000 + day * 86_400_000;
+        let at = |ms: i64| Timestamp::from_millisecond(begin + ms).unwrap();
+        let (session, room) = (SessionId::new(), PresenterIdx::try_from(ROOM).unwrap());
+        let begins = Body::PresenterConnected(PresenterConnected { session });
+        let ends = Body::PresenterDisconnected(PresenterDisconnected { session, reason: "closed".to_owned() });
+        let apart = seconds * 1_000 / (messages.len() as i64 + 1);
+        let said = (1..).zip(messages).map(|(number, text)| {
+            let user = 10 + number % 7;
+            said(user, &format!("chatter{user}"), text, at(number * apart))
+        });
+        let mut events = vec![Event::now(room, begins).recorded_at(at(0))];
+        events.extend(said);
+        events.push(Event::now(room, ends).recorded_at(at(seconds * 1_000)));
+        self.append(&events).await;
+        session
     }
 
     /// Appends the events directly to the log.
