@@ -1,5 +1,7 @@
 //! The console in a headless Chromium against the real roles: what moderators and analysts do there.
 
+#[cfg(feature = "node")]
+mod accessibility;
 mod accounts;
 mod broadcasts;
 mod comparison;
@@ -7,6 +9,7 @@ mod hostile;
 mod moderating;
 mod queues;
 mod reading;
+mod views;
 
 use std::time::Duration;
 
@@ -27,6 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The room of the tests.
 const ROOM: i64 = 42;
+
+/// What runs before the page: it speaks English, and records violations of its policy and unhandled errors.
+const BEFORE: &str = "localStorage.setItem('chat-console-language', 'en');
+    window.noted = [];
+    addEventListener('securitypolicyviolation', (event) => noted.push(event.violatedDirective));
+    addEventListener('error', (event) => noted.push(event.message));
+    addEventListener('unhandledrejection', (event) => noted.push(String(event.reason)));";
 
 /// All roles, as browsers reach them, and a browser.
 struct World {
@@ -55,16 +65,11 @@ impl World {
         format!("{}/console/{address}", self.archiver.url())
     }
 
-    /// Opens a view as the holder of the token. The page records violations of its policy, and unhandled errors.
+    /// Opens a view as the holder of the token.
     async fn open(&self, view: &str, token: &str) -> Console {
         let page = self.chromium.open("about:blank").await;
         page.command("Page.enable", json!({})).await;
-        let noted = "localStorage.setItem('chat-console-language', 'en');
-            window.noted = [];
-            addEventListener('securitypolicyviolation', (event) => noted.push(event.violatedDirective));
-            addEventListener('error', (event) => noted.push(event.message));
-            addEventListener('unhandledrejection', (event) => noted.push(String(event.reason)));";
-        page.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": noted })).await;
+        page.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": BEFORE })).await;
         page.load(&self.url(&format!("#/{view}?token={token}"))).await;
         Console { page }
     }
@@ -79,6 +84,14 @@ impl World {
             Some(id) => Ok(id.to_owned()),
             None => Err(answer["code"].as_str().unwrap().to_owned()),
         }
+    }
+
+    /// A request to ingest, which has to be accepted.
+    async fn ask(&self, method: &str, path: &str, token: &str, body: &Value) {
+        let url = format!("{}/v1/rooms/{ROOM}/{path}", self.ingest.url());
+        let request = testkit::client().build().unwrap().request(method.parse().unwrap(), url);
+        let answer = request.bearer_auth(token).json(body).send().await.unwrap();
+        assert_eq!(answer.status(), 202, "{path}: {}", answer.text().await.unwrap());
     }
 
     /// Waits until the archive has everything that is in the log now.
@@ -121,12 +134,23 @@ impl World {
     }
 }
 
-/// A page of the console.
-struct Console {
-    page: Page,
+/// A page of the console, in one of the browsers.
+struct Console<P = Page> {
+    page: P,
 }
 
-impl Console {
+/// What the tests need of a browser: the value of an expression. A promise is awaited, and an exception panics.
+trait Evaluate {
+    async fn evaluate(&self, expression: &str) -> Value;
+}
+
+impl Evaluate for Page {
+    async fn evaluate(&self, expression: &str) -> Value {
+        Page::evaluate(self, expression).await
+    }
+}
+
+impl<P: Evaluate> Console<P> {
     /// Waits until the expression is true.
     async fn waits_for(&self, expression: &str) {
         eventually(expression, PATIENCE, async || (self.page.evaluate(expression).await == true).then_some(())).await;
@@ -176,6 +200,20 @@ impl Console {
         self.page.evaluate(&format!("({fill})({field}, {})", json!(text))).await;
     }
 
+    /// Goes to another view. The page stays.
+    async fn go(&self, view: &str) {
+        // Another address before the page has read its first one would lose the token.
+        self.waits_for("!location.hash.includes('token=')").await;
+        self.page.evaluate(&format!("location.hash = {}", json!(format!("#/{view}")))).await;
+    }
+
+    /// Asserts that nothing violated the policy, and that no error was unhandled.
+    async fn is_clean(&self) {
+        assert_eq!(self.page.evaluate("window.noted").await, json!([]));
+    }
+}
+
+impl Console {
     /// Presses a key in the focused element.
     async fn press(&self, key: &str) {
         // What a key types does what it does in a form: a carriage return presses a button.
@@ -186,24 +224,12 @@ impl Console {
         }
     }
 
-    /// Goes to another view. The page stays.
-    async fn go(&self, view: &str) {
-        // Another address before the page has read its first one would lose the token.
-        self.waits_for("!location.hash.includes('token=')").await;
-        self.page.evaluate(&format!("location.hash = {}", json!(format!("#/{view}")))).await;
-    }
-
     /// Loads the page again, and waits until its modules have run.
     async fn reload(&self) {
         let address = self.page.evaluate("location.href").await;
         // A change of the fragment alone is not a navigation.
         self.page.load("about:blank").await;
         self.page.load(address.as_str().expect("an address is a text")).await;
-    }
-
-    /// Asserts that nothing violated the policy, and that no error was unhandled.
-    async fn is_clean(&self) {
-        assert_eq!(self.page.evaluate("window.noted").await, json!([]));
     }
 }
 
