@@ -5,6 +5,8 @@ mod accessibility;
 mod accounts;
 mod broadcasts;
 mod comparison;
+#[cfg(feature = "firefox")]
+mod firefox;
 mod hostile;
 mod moderating;
 mod queues;
