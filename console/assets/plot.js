@@ -67,6 +67,8 @@ export function frame() {
     Math.max(1, most * 1.1),
   ];
   return {
+    // The last mark of the time axis is wider than what is left of the chart.
+    padding: [16, 28, 0, 0],
     cursor: { y: false, drag: { x: false, y: false } },
     scales: { y: { range } },
     axes: [
