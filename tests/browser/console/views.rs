@@ -55,8 +55,8 @@ pub(super) fn steps([first, second]: [SessionId; 2]) -> Vec<Step> {
 
 /// A room with everything that a view can show.
 pub(super) async fn furnish(world: &World) -> [SessionId; 2] {
-    let words: Vec<String> = (1..60).map(|number| format!("word {number}")).collect();
-    let both = [world.broadcast(0, 60, &words).await, world.broadcast(1, 90, &words).await];
+    let said: Vec<String> = support::sample().into_iter().map(|line| line.text).collect();
+    let both = [world.broadcast(0, 60, &said[..120]).await, world.broadcast(1, 90, &said[120..]).await];
     let hold = json!({ "settings": { "wordPolicy": "hold", "words": ["spoiler"] } });
     world.ask("PATCH", "settings", &moderator(), &hold).await;
     let asked = world.post(7, "When does the quiz start?").await.unwrap();
