@@ -9,11 +9,17 @@ import { bans, unban } from './moderation.js';
 import { Outcome } from './outcome.js';
 import { pager } from './pages.js';
 import { session } from './session.js';
+import { table } from './table.js';
+
+const COLUMNS = ['user', 'since', 'until', 'by', 'reason', 'action'];
 
 /** @param {HTMLElement} root @param {{ room: string, query: Record<string, string>, signal: AbortSignal }} view */
 export async function mount(root, { room, query, signal }) {
   const everywhere = query.place === 'everywhere';
-  const body = h('tbody');
+  const list = table(
+    t('view.bans'),
+    COLUMNS.map((name) => t(`bans.${name}`)),
+  );
   const load = async (/** @type {string | undefined} */ after) => {
     const { bans: items, next } = await bans(room, everywhere, { query: { after }, signal });
     return { items, next };
@@ -33,26 +39,8 @@ export async function mount(root, { room, query, signal }) {
           place(t('bans.room', { room }), `#/rooms/${room}/bans`, !everywhere),
           place(t('bans.everywhere'), `#/rooms/${room}/bans?place=everywhere`, everywhere),
         ),
-      h(
-        'div',
-        { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': t('view.bans') },
-        h(
-          'table',
-          {},
-          h(
-            'thead',
-            {},
-            h(
-              'tr',
-              {},
-              ['user', 'since', 'until', 'by', 'reason'].map((name) => h('th', { scope: 'col' }, t(`bans.${name}`))),
-              h('th', { scope: 'col' }, t('bans.action')),
-            ),
-          ),
-          body,
-        ),
-      ),
-      pager({ load, show: (items) => body.append(...items.map((ban) => row(room, everywhere, ban))) }),
+      list.element,
+      pager({ load, show: (items) => list.append(items.map((ban) => row(room, everywhere, ban))) }),
     ),
   );
 }
@@ -67,14 +55,12 @@ function row(room, everywhere, { user, at, until, by, reason }) {
     },
     { class: 'small' },
   );
-  return h(
-    'tr',
-    {},
-    h('th', { scope: 'row' }, h('a', { href: `#/rooms/${room}/search?user=${user}&order=desc` }, String(user))),
-    h('td', {}, minute(at)),
-    h('td', {}, until ? minute(until) : t('ban.forever')),
-    h('td', {}, by ? userText(nameOf(by)) : ''),
-    h('td', {}, userText(reason)),
-    h('td', {}, end, outcome.element),
-  );
+  return [
+    h('a', { href: `#/rooms/${room}/search?user=${user}&order=desc` }, String(user)),
+    minute(at),
+    until ? minute(until) : t('ban.forever'),
+    by && userText(nameOf(by)),
+    reason && userText(reason),
+    [end, outcome.element],
+  ];
 }

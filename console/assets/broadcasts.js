@@ -6,10 +6,16 @@ import { fill, h } from './dom.js';
 import { minute, number, offset } from './format.js';
 import { t } from './i18n.js';
 import { pager } from './pages.js';
+import { table } from './table.js';
+
+const COLUMNS = ['started', 'duration', 'messages', 'replay'];
 
 /** @param {HTMLElement} root @param {{ room: string, signal: AbortSignal }} view */
 export async function mount(root, { room, signal }) {
-  const body = h('tbody');
+  const list = table(
+    t('view.broadcasts'),
+    COLUMNS.map((name) => t(`broadcasts.${name}`)),
+  );
   const load = async (/** @type {string | undefined} */ after) => {
     const { broadcasts: items, next } = await get('archive', `/v1/rooms/${room}/broadcasts`, {
       query: { after },
@@ -19,37 +25,21 @@ export async function mount(root, { room, signal }) {
   };
   const row = (/** @type {any} */ { id, startedAt, durationMs, messages }) => {
     const href = `#/rooms/${room}/broadcasts/${id}`;
-    return h(
-      'tr',
-      {},
-      h('th', { scope: 'row' }, h('a', { href }, minute(startedAt))),
-      h('td', {}, durationMs === null ? t('broadcast.running') : offset(durationMs)),
-      h('td', { class: 'figure' }, number(messages)),
-      h('td', {}, h('a', { href: `${href}/replay` }, t('view.replay'))),
-    );
+    return [
+      h('a', { href }, minute(startedAt)),
+      durationMs === null ? t('broadcast.running') : offset(durationMs),
+      number(messages),
+      h('a', { href: `${href}/replay` }, t('view.replay')),
+    ];
   };
-  const columns = ['started', 'duration', 'messages', 'replay'];
   fill(
     root,
     h(
       'div',
       { class: 'page' },
       h('h1', {}, t('view.broadcasts')),
-      h(
-        'table',
-        {},
-        h(
-          'thead',
-          {},
-          h(
-            'tr',
-            {},
-            columns.map((name) => h('th', { scope: 'col' }, t(`broadcasts.${name}`))),
-          ),
-        ),
-        body,
-      ),
-      pager({ load, show: (items) => body.append(...items.map(row)) }),
+      list.element,
+      pager({ load, show: (items) => list.append(items.map(row)) }),
       h('p', { class: 'quiet' }, t('broadcasts.explained')),
     ),
   );

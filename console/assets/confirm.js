@@ -32,7 +32,11 @@ export function confirmWithReason(question, action) {
         ),
       ),
     );
+    // Another view has other questions.
+    const leave = () => dialog.close();
+    addEventListener('hashchange', leave);
     dialog.addEventListener('close', () => {
+      removeEventListener('hashchange', leave);
       dialog.remove();
       resolve(null);
     });

@@ -25,7 +25,11 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Replaces what is in the element. @param {Element} element @param {...(Child | Child[])} children */
+/**
+ * Replaces what is in the element.
+ * @template {Element} Kind
+ * @param {Kind} element @param {...(Child | Child[])} children
+ */
 export function fill(element, ...children) {
   element.replaceChildren(...nodes(children));
   return element;

@@ -39,14 +39,18 @@ export function date(at) {
 
 /** @param {Moment} at */
 export function dateTime(at) {
-  const styles = { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' };
-  return formatter(Intl.DateTimeFormat, styles).format(new Date(at));
+  return formatter(Intl.DateTimeFormat, { ...dayAndMinute(), second: '2-digit' }).format(new Date(at));
 }
 
 /** @param {Moment} at */
 export function minute(at) {
-  const styles = { dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23' };
-  return formatter(Intl.DateTimeFormat, styles).format(new Date(at));
+  return formatter(Intl.DateTimeFormat, dayAndMinute()).format(new Date(at));
+}
+
+/** Hours of two digits, so that times below each other are equally long. */
+function dayAndMinute() {
+  const month = language() === 'ko' ? 'numeric' : 'short';
+  return { year: 'numeric', month, day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
 }
 
 /** @param {number} value @param {number} [digits] */

@@ -79,6 +79,7 @@ class LiveView {
       max: MAX_ITEMS,
       onUnseen: (count) => this.#tellUnseen(count),
       onKey: (item, key) => this.#key(item, key),
+      keys: t('list.keys.user'),
     });
     this.#settings = new SettingsPanel(room, signal);
     this.#queue = new HoldQueue(room, () => this.#closePanel());
@@ -139,6 +140,7 @@ class LiveView {
     try {
       this.#mayModerate = await mayModerate(this.#room, { signal: this.#signal });
       this.#list.updateAll();
+      if (this.#mayModerate) this.#list.describeKeys(`${t('list.keys.user')} ${t('list.keys.delete')}`);
       this.#pin.allow(this.#mayModerate);
       this.#noticeForm.hidden = !this.#mayModerate;
       if (this.#mayModerate) await this.#loadQueues();

@@ -43,6 +43,8 @@ function show() {
   }
   document.title = `${t(`view.${route.view}`)} – ${route.room ?? ''} ${t('title')}`;
   fill(app, h('a', { class: 'skip', href: '#main', on: { click: skip } }, t('skip')), frame(route, show), main);
+  // On a phone not all of the navigation is in view.
+  app.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
   mount(main, route, leave.signal);
 }
 

@@ -40,7 +40,8 @@ export function messageCard({ room, message, signal, onClose }) {
   if (message.replyTo) loadAnswered(message.replyTo);
   return card(
     { title: t('card.title'), onClose },
-    messageRow(message, { when: dateTime(message.sentAt) }),
+    // What it answers stands below.
+    messageRow({ ...message, replyTo: undefined }, { when: dateTime(message.sentAt) }),
     h('p', { class: 'quiet' }, t('card.id'), ' ', h('code', {}, message.id)),
     answered,
     h('h3', {}, t('card.where')),
@@ -55,9 +56,13 @@ function steps({ accepted, presenter, archived, deleted }) {
     t('trace.accepted', { at: dateTime(accepted.sentAt) }),
     accepted.storedAt && t('trace.stored', { at: dateTime(accepted.storedAt) }),
     t(`trace.${presenter.state}`),
-    archived.state !== 'archived'
-      ? t('trace.archivedNotYet')
-      : `${t('trace.archived')} ${archived.at ? dateTime(archived.at) : ''}`,
+    archival(archived),
     deleted && t('trace.deleted', { at: dateTime(deleted.at) }),
   ].filter(Boolean);
+}
+
+/** An archive of an earlier version kept no time. @param {{ state: string, at?: string }} archived */
+function archival({ state, at }) {
+  if (state !== 'archived') return t('trace.archivedNotYet');
+  return at ? t('trace.archivedAt', { at: dateTime(at) }) : t('trace.archived');
 }

@@ -44,20 +44,17 @@ export class MessageList {
 
   /**
    * @param {{ render: (item: any) => HTMLElement, label: string, follows?: boolean, max?: number,
-   *   onUnseen?: (count: number) => void, onKey?: (item: any, key: string) => boolean | void }} options
+   *   onUnseen?: (count: number) => void, onKey?: (item: any, key: string) => boolean | void, keys?: string }} options
    *   `follows`: it stays at its end. `max`: more items than that drop the oldest. `onUnseen` is told how many have
-   *   arrived below what is visible. `onKey` has the item whose row has the focus.
+   *   arrived below what is visible. `onKey` has the item whose row has the focus, and `keys` says what it does.
    */
-  constructor({ render, label, follows = false, max = Infinity, onUnseen = () => {}, onKey = () => {} }) {
+  constructor({ render, label, follows = false, max = Infinity, onUnseen = () => {}, onKey = () => {}, keys = '' }) {
     this.#render = render;
     this.#max = max;
     this.#follows = this.#atEnd = follows;
     this.#onUnseen = onUnseen;
-    this.element = h(
-      'div',
-      { class: 'list', role: 'list', tabindex: '0', 'aria-label': label, 'aria-description': t('list.keys') },
-      this.#inner,
-    );
+    this.element = h('div', { class: 'list', role: 'list', tabindex: '0', 'aria-label': label }, this.#inner);
+    this.describeKeys(keys);
     this.element.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.element.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.#key(event, onKey));
     this.#resizes.observe(this.element);
@@ -119,6 +116,11 @@ export class MessageList {
   /** What stands in place of no items. @param {string} text */
   whenEmpty(text) {
     this.#inner.dataset.empty = text;
+  }
+
+  /** What keys do beside moving. @param {string} keys */
+  describeKeys(keys) {
+    this.element.setAttribute('aria-description', `${t('list.keys')} ${keys}`.trim());
   }
 
   toEnd() {
@@ -269,7 +271,11 @@ export class MessageList {
   #key(event, onKey) {
     const focused = this.#entries.findIndex(({ row }) => row && row.contains(document.activeElement));
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (step) {
+    const aside = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (aside && focused >= 0) {
+      event.preventDefault();
+      this.#moveWithin(this.#entries[focused].row, aside);
+    } else if (step) {
       const visible = this.#entries.findIndex(({ row }) => row !== null);
       const from = focused >= 0 ? focused + step : this.#follows ? this.#entries.length - 1 : visible;
       const row = this.#entries[from]?.row;
@@ -282,5 +288,15 @@ export class MessageList {
     } else if (focused >= 0 && event.target === this.#entries[focused].row) {
       if (onKey(this.#entries[focused].item, event.key)) event.preventDefault();
     }
+  }
+
+  /** From the row to what can be done with it, and back. @param {HTMLElement | null} row @param {number} step */
+  #moveWithin(row, step) {
+    if (!row) return;
+    /** @type {NodeListOf<HTMLElement>} */
+    const controls = row.querySelectorAll('button:enabled, a');
+    const stops = [row, ...controls];
+    const at = stops.findIndex((stop) => stop === document.activeElement);
+    stops[at + step]?.focus({ preventScroll: true });
   }
 }

@@ -3,7 +3,7 @@
 
 import { button, h, userText } from './dom.js';
 import { dateTime, roleName, time } from './format.js';
-import { t } from './i18n.js';
+import { hasText, t } from './i18n.js';
 
 /** @typedef {{ idx: number | string, nickname: string, role: string }} User */
 /**
@@ -47,12 +47,17 @@ export function messageRow(message, { when, onUser, actions = [], note, badges =
       attributeBadges(message),
       replyTo && text !== undefined && answer(answered),
       text !== undefined && h('span', { class: 'text' }, userText(text)),
-      flags.map((flag) => h('span', { class: 'badge is-flag' }, flag)),
+      flags.map((flag) => h('span', { class: 'badge is-flag', title: flag }, flagName(flag))),
       deleted && h('span', { class: 'note' }, deletion(deleted)),
       note && h('span', { class: 'note is-failed', role: 'alert' }, note),
     ),
     actions.length > 0 && h('div', { class: 'row-actions' }, actions),
   );
+}
+
+/** The deployment's own labels have no text. @param {string} flag */
+export function flagName(flag) {
+  return hasText(`flag.${flag}`) ? t(`flag.${flag}`) : flag;
 }
 
 /** @param {Message | undefined} answered */
@@ -65,9 +70,16 @@ function answer(answered) {
 /** What the platform says about a message. @param {Message} message */
 function attributeBadges({ attributes = {} }) {
   return Object.entries(attributes).map(([name, value]) => {
-    const shown = `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`;
+    const shown = `${name}: ${described(value)}`;
     return h('span', { class: 'badge is-attribute', title: shown }, userText(shown));
   });
+}
+
+/** A value of JSON without its marks: `subscriber 12, founder`. @param {unknown} value @returns {string} */
+function described(value) {
+  if (Array.isArray(value)) return value.map(described).join(', ');
+  if (typeof value === 'object' && value !== null) return Object.values(value).map(described).join(' ');
+  return String(value);
 }
 
 /** @param {{ by?: User, reason?: string }} deleted */

@@ -8,12 +8,16 @@ import { nameOf } from './message-row.js';
 import { appoint, moderators, removeModerator } from './moderation.js';
 import { Outcome } from './outcome.js';
 import { pager } from './pages.js';
+import { table } from './table.js';
 
 const COLUMNS = ['user', 'since', 'by', 'reason', 'action'];
 
 /** @param {HTMLElement} root @param {{ room: string, signal: AbortSignal }} view */
 export async function mount(root, { room, signal }) {
-  const body = h('tbody');
+  const records = table(
+    t('view.moderators'),
+    COLUMNS.map((name) => t(`bans.${name}`)),
+  );
   const load = async (/** @type {string | undefined} */ after) => {
     const { moderators: items, next } = await moderators(room, { query: { after }, signal });
     return { items, next };
@@ -21,8 +25,8 @@ export async function mount(root, { room, signal }) {
   /** Of all pages that were asked for, the last one is on display. */
   const list = h('div');
   const read = () => {
-    fill(body);
-    fill(list, pager({ load, show: (items) => body.append(...items.map((moderator) => row(room, moderator))) }));
+    records.clear();
+    fill(list, pager({ load, show: (items) => records.append(items.map((moderator) => row(room, moderator))) }));
   };
   fill(
     root,
@@ -32,16 +36,7 @@ export async function mount(root, { room, signal }) {
       h('h1', {}, t('view.moderators')),
       h('p', { class: 'quiet' }, t('moderators.explained')),
       appointing(room, read),
-      h(
-        'div',
-        { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': t('view.moderators') },
-        h(
-          'table',
-          {},
-          h('thead', {}, h('tr', {}, COLUMNS.map((name) => h('th', { scope: 'col' }, t(`bans.${name}`))))),
-          body,
-        ),
-      ),
+      records.element,
       list,
     ),
   );
@@ -66,7 +61,7 @@ function appointing(room, read) {
   };
   return h(
     'form',
-    { class: 'filters', on: { submit } },
+    { class: 'filters wide', on: { submit } },
     field(t('moderators.user'), user),
     field(t('bans.reason'), reason),
     action,
@@ -85,13 +80,11 @@ function row(room, { user, at, by, reason }) {
     },
     { class: 'small' },
   );
-  return h(
-    'tr',
-    {},
-    h('th', { scope: 'row' }, h('a', { href: `#/rooms/${room}/search?user=${user}&order=desc` }, String(user))),
-    h('td', {}, minute(at)),
-    h('td', {}, by ? userText(nameOf(by)) : ''),
-    h('td', {}, userText(reason)),
-    h('td', {}, remove, outcome.element),
-  );
+  return [
+    h('a', { href: `#/rooms/${room}/search?user=${user}&order=desc` }, String(user)),
+    minute(at),
+    by && userText(nameOf(by)),
+    reason && userText(reason),
+    [remove, outcome.element],
+  ];
 }

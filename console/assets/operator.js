@@ -6,6 +6,9 @@ import { fill, h } from './dom.js';
 import { dateTime, number, size } from './format.js';
 import { t } from './i18n.js';
 import { isAbort, Outcome } from './outcome.js';
+import { table } from './table.js';
+
+const COLUMNS = ['stream', 'waiting', 'held', 'fill', 'oldest'];
 
 const EVERY_MS = 5_000;
 
@@ -14,6 +17,8 @@ const READY_MS = 4_000;
 
 /** @param {HTMLElement} root @param {{ signal: AbortSignal }} view */
 export async function mount(root, { signal }) {
+  // Nothing in it takes the focus, and it may be longer than the screen: the keyboard scrolls it.
+  root.tabIndex = 0;
   const outcome = new Outcome();
   const roles = h('div', { class: 'tiles' });
   const archive = h('div');
@@ -79,7 +84,11 @@ function status({ startedAt, mongodb, archived, lagMs, writes, log, missing }) {
     [t('operator.missing'), number(missing.batches)],
     [t('operator.started'), dateTime(startedAt)],
   ]);
-  const columns = ['stream', 'waiting', 'held', 'fill', 'oldest'];
+  const streams = table(
+    t('operator.log'),
+    COLUMNS.map((name) => t(`operator.${name}`)),
+  );
+  streams.append((log?.streams ?? []).map(stream));
   return [
     h(
       'dl',
@@ -87,40 +96,18 @@ function status({ startedAt, mongodb, archived, lagMs, writes, log, missing }) {
       facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))),
     ),
     h('h2', {}, t('operator.log')),
-    h(
-      'div',
-      { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': t('operator.log') },
-      h(
-        'table',
-        {},
-        h(
-          'thead',
-          {},
-          h(
-            'tr',
-            {},
-            columns.map((name) => h('th', { scope: 'col' }, t(`operator.${name}`))),
-          ),
-        ),
-        h('tbody', {}, (log?.streams ?? []).map(stream)),
-      ),
-    ),
+    streams.element,
   ];
 }
 
 /** @param {any} stream */
 function stream({ name, waitingBatches, heldBatches, bytes, maxBytes, oldestAt }) {
   const share = maxBytes ? ` (${number((100 * bytes) / maxBytes, 1)} %)` : '';
-  const cells = [
+  return [
+    name,
     number(waitingBatches),
     number(heldBatches),
     `${size(bytes)}${share}`,
     oldestAt ? dateTime(oldestAt) : '–',
   ];
-  return h(
-    'tr',
-    {},
-    h('th', { scope: 'row' }, name),
-    cells.map((cell) => h('td', {}, cell)),
-  );
 }

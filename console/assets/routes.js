@@ -6,6 +6,11 @@
 /** Views of a room, in the order of the navigation. */
 export const ROOM_VIEWS = ['live', 'reports', 'search', 'bans', 'moderators', 'audit', 'broadcasts'];
 
+/** Whether the text can be the id of a broadcast. @param {string | undefined} text */
+export function isId(text) {
+  return /^[\w-]+$/.test(text ?? '');
+}
+
 /** @param {string} hash @returns {Route} */
 export function parse(hash) {
   const [path, search = ''] = hash.replace(/^#\/?/, '').split('?');
@@ -13,7 +18,7 @@ export function parse(hash) {
   const [first, room, view = 'live', broadcast, last] = path.split('/');
   if (first === 'operator') return { view: 'operator', query };
   if (first !== 'rooms' || !/^[1-9]\d{0,15}$/.test(room ?? '')) return { view: 'home', query };
-  if (view === 'broadcasts' && /^[\w-]+$/.test(broadcast ?? '')) {
+  if (view === 'broadcasts' && isId(broadcast)) {
     return { view: last === 'replay' ? 'replay' : 'broadcast', room, broadcast, query };
   }
   return { view: ROOM_VIEWS.includes(view) ? view : 'live', room, query };

@@ -8,7 +8,7 @@ import { dateTime, fromLocalInput, toLocalInput } from './format.js';
 import { t } from './i18n.js';
 import { MessageList } from './message-list.js';
 import { messageCard } from './message-card.js';
-import { messageRow, rowAction } from './message-row.js';
+import { flagName, messageRow, rowAction } from './message-row.js';
 import { deleteMessage, mayModerate, restoreMessage } from './moderation.js';
 import { explain, isAbort } from './outcome.js';
 import { pager } from './pages.js';
@@ -63,6 +63,7 @@ export async function mount(root, { room, query, signal }) {
       if (key === 'Enter') openUser(message.user);
       return key === 'Enter';
     },
+    keys: t('list.keys.user'),
   });
   signal.addEventListener('abort', () => list.close());
   const load = async (/** @type {string | undefined} */ after) => {
@@ -114,7 +115,7 @@ function form(room, query, isModerator) {
   const flags = h(
     'datalist',
     { id: 'flags' },
-    FLAGS.map((value) => h('option', { value })),
+    FLAGS.map((value) => h('option', { value, label: `${value} – ${flagName(value)}` })),
   );
   const submit = (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();

@@ -3,7 +3,7 @@
 
 import { ApiError } from './api.js';
 import { button, field, fill, h, select } from './dom.js';
-import { dateTime, length } from './format.js';
+import { length, minute } from './format.js';
 import { t } from './i18n.js';
 import { changeSettings, clearRoom, settings } from './moderation.js';
 import { confirmWithReason } from './confirm.js';
@@ -112,7 +112,7 @@ export class SettingsPanel {
         this.#controls[name] = control;
         this.#loaded[name] = JSON.stringify(control.read());
         const note = until[name]
-          ? t('settings.until', { at: dateTime(until[name]) })
+          ? t('settings.until', { at: minute(until[name]) })
           : name in own
             ? t('settings.own')
             : '';
@@ -148,7 +148,10 @@ export class SettingsPanel {
   }
 
   async #clear() {
-    const reason = await confirmWithReason(t('settings.clearQuestion', { room: this.#room }), t('settings.clear'));
+    const reason = await confirmWithReason(
+      t('settings.clearQuestion', { room: this.#room }),
+      t('settings.clearAction'),
+    );
     if (reason !== null) await this.#outcome.run(null, t('settings.cleared'), () => clearRoom(this.#room, reason));
   }
 }

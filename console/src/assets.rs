@@ -1,14 +1,20 @@
-//! The files of the console, embedded in the binary. Each is compressed once, when a browser first asks for it.
+//! The files of the console, embedded in the binary. Each is compressed once, when a browser first asks for it. A debug
+//! build serves the files of the tree instead, so that a change needs no build.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+
+/// Where the files are in the tree.
+const TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
 
 /// A path below `/console/` and the text of the file.
 macro_rules! embedded {
@@ -18,11 +24,11 @@ macro_rules! embedded {
 }
 
 /// By path below `/console/`.
-pub(crate) struct Assets(HashMap<&'static str, Asset>);
+pub(crate) struct Assets(HashMap<&'static str, Arc<Asset>>);
 
 pub(crate) struct Asset {
     content_type: &'static str,
-    text: &'static str,
+    text: Cow<'static, str>,
     gzip: OnceLock<Bytes>,
     etag: String,
 }
@@ -34,12 +40,19 @@ impl Assets {
             "audit.js"
             "bans.js"
             "base.css"
+            "broadcast-figures.js"
+            "broadcast-lists.js"
             "broadcast.js"
+            "broadcasts.css"
             "broadcasts.js"
+            "buckets.js"
             "card.js"
             "chart.js"
             "clock-controls.js"
             "clock.js"
+            "comparison-chart.js"
+            "comparison-form.js"
+            "comparison.js"
             "confirm.js"
             "decision-text.js"
             "dom.js"
@@ -60,12 +73,14 @@ impl Assets {
             "message-card.js"
             "message-list.js"
             "message-row.js"
+            "messages.css"
             "moderation.js"
             "moderators.js"
             "operator.js"
             "outcome.js"
             "pages.js"
             "pin-bar.js"
+            "plot.js"
             "recording-time.js"
             "replay-view.js"
             "replay.js"
@@ -75,6 +90,7 @@ impl Assets {
             "session.js"
             "settings-panel.js"
             "sign-in.js"
+            "table.js"
             "user-card.js"
             "views.css"
         ];
@@ -88,21 +104,27 @@ impl Assets {
             ),
             ("vendor/uplot.css", include_str!("../assets/vendor/uPlot.min.css")),
         ];
-        Assets(ours.into_iter().chain(shared).map(|(path, text)| (path, Asset::new(path, text))).collect())
+        let asset = |(path, text): (_, &'static str)| (path, Arc::new(Asset::new(path, text.into())));
+        Assets(ours.into_iter().chain(shared).map(asset).collect())
     }
 
-    pub(crate) fn get(&self, path: &str) -> Option<&Asset> {
-        self.0.get(path)
+    pub(crate) fn get(&self, path: &str) -> Option<Arc<Asset>> {
+        let embedded = self.0.get(path)?;
+        // The binary may have been moved to a machine without the tree.
+        match cfg!(debug_assertions).then(|| std::fs::read_to_string(Path::new(TREE).join(path))) {
+            Some(Ok(text)) => Some(Arc::new(Asset::new(path, text.into()))),
+            _ => Some(embedded.clone()),
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Asset)> {
-        self.0.iter().map(|(path, asset)| (*path, asset))
+        self.0.iter().map(|(path, asset)| (*path, &**asset))
     }
 }
 
 impl Asset {
-    fn new(path: &str, text: &'static str) -> Asset {
+    fn new(path: &str, text: Cow<'static, str>) -> Asset {
         let content_type = match path.rsplit_once('.').map(|(_, ending)| ending) {
             Some("html") => "text/html; charset=utf-8",
             Some("css") => "text/css; charset=utf-8",
@@ -123,8 +145,8 @@ impl Asset {
         &self.etag
     }
 
-    pub(crate) fn plain(&self) -> &'static str {
-        self.text
+    pub(crate) fn plain(&self) -> &str {
+        &self.text
     }
 
     pub(crate) fn gzip(&self) -> Bytes {

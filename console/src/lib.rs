@@ -80,7 +80,7 @@ fn answer(console: &Console, headers: &HeaderMap, path: &str) -> Response {
     if headers.get(IF_NONE_MATCH).is_some_and(|known| known == asset.etag()) {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
-    (common, [(CONTENT_TYPE, asset.content_type())], Extension(web::Shared), body(asset, headers)).into_response()
+    (common, [(CONTENT_TYPE, asset.content_type())], Extension(web::Shared), body(&asset, headers)).into_response()
 }
 
 fn body(asset: &Asset, headers: &HeaderMap) -> Response {
@@ -88,7 +88,7 @@ fn body(asset: &Asset, headers: &HeaderMap) -> Response {
     if accepts_gzip {
         ([(CONTENT_ENCODING, "gzip")], asset.gzip()).into_response()
     } else {
-        asset.plain().into_response()
+        asset.plain().to_owned().into_response()
     }
 }
 

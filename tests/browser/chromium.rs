@@ -1,10 +1,12 @@
 //! A headless Chromium and its pages, driven over the DevTools protocol. It opens pages and evaluates JavaScript in
 //! them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt, StreamExt};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -124,6 +126,22 @@ impl Page {
         self.command("Network.enable", json!({})).await;
         let network = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
         self.command("Network.emulateNetworkConditions", network).await;
+    }
+
+    /// Gives the page a size, and the theme `light` or `dark`.
+    pub(crate) async fn look(&self, (width, height): (u32, u32), theme: &str) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        self.command("Emulation.setDeviceMetricsOverride", size).await;
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
+        self.command("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// Saves what the page shows, as a PNG.
+    pub(crate) async fn picture(&self, path: &Path) {
+        self.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))").await;
+        let picture = self.command("Page.captureScreenshot", json!({ "format": "png" })).await;
+        let picture = STANDARD.decode(picture["data"].as_str().expect("it is text")).unwrap();
+        std::fs::write(path, picture).unwrap();
     }
 
     /// Sends a command of the DevTools protocol and waits for its answer.

@@ -1,15 +1,24 @@
 //! The console in a headless Chromium against the real roles: what moderators and analysts do there.
 
+#[cfg(feature = "node")]
+mod accessibility;
 mod accounts;
 mod broadcasts;
+mod comparison;
+#[cfg(feature = "firefox")]
+mod firefox;
 mod hostile;
 mod moderating;
 mod queues;
 mod reading;
+mod views;
 
 use std::time::Duration;
 
-use chat::{Body, Event, EventId, MessagePosted, PresenterIdx, User, UserIdx};
+use chat::{
+    Body, Event, EventId, MessagePosted, PresenterConnected, PresenterDisconnected, PresenterIdx, SessionId, User,
+    UserIdx,
+};
 use jiff::Timestamp;
 use nats::Log;
 use serde_json::{Value, json};
@@ -23,6 +32,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The room of the tests.
 const ROOM: i64 = 42;
+
+/// What runs before the page: it speaks English, and records violations of its policy and unhandled errors.
+const BEFORE: &str = "localStorage.setItem('chat-console-language', 'en');
+    window.noted = [];
+    addEventListener('securitypolicyviolation', (event) => noted.push(event.violatedDirective));
+    addEventListener('error', (event) => noted.push(event.message));
+    addEventListener('unhandledrejection', (event) => noted.push(String(event.reason)));";
 
 /// All roles, as browsers reach them, and a browser.
 struct World {
@@ -51,16 +67,11 @@ impl World {
         format!("{}/console/{address}", self.archiver.url())
     }
 
-    /// Opens a view as the holder of the token. The page records violations of its policy, and unhandled errors.
+    /// Opens a view as the holder of the token.
     async fn open(&self, view: &str, token: &str) -> Console {
         let page = self.chromium.open("about:blank").await;
         page.command("Page.enable", json!({})).await;
-        let noted = "localStorage.setItem('chat-console-language', 'en');
-            window.noted = [];
-            addEventListener('securitypolicyviolation', (event) => noted.push(event.violatedDirective));
-            addEventListener('error', (event) => noted.push(event.message));
-            addEventListener('unhandledrejection', (event) => noted.push(String(event.reason)));";
-        page.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": noted })).await;
+        page.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": BEFORE })).await;
         page.load(&self.url(&format!("#/{view}?token={token}"))).await;
         Console { page }
     }
@@ -77,6 +88,14 @@ impl World {
         }
     }
 
+    /// A request to ingest, which has to be accepted.
+    async fn ask(&self, method: &str, path: &str, token: &str, body: &Value) {
+        let url = format!("{}/v1/rooms/{ROOM}/{path}", self.ingest.url());
+        let request = testkit::client().build().unwrap().request(method.parse().unwrap(), url);
+        let answer = request.bearer_auth(token).json(body).send().await.unwrap();
+        assert_eq!(answer.status(), 202, "{path}: {}", answer.text().await.unwrap());
+    }
+
     /// Waits until the archive has everything that is in the log now.
     async fn archived(&self) {
         let begun = Timestamp::now();
@@ -90,6 +109,25 @@ impl World {
         .await;
     }
 
+    /// A broadcast on that day after 2025-11-22, from ten o'clock on, with the messages at equal distances.
+    async fn broadcast(&self, day: i64, seconds: i64, messages: &[String]) -> SessionId {
+        let begin = 1_763_805_600_000 + day * 86_400_000;
+        let at = |ms: i64| Timestamp::from_millisecond(begin + ms).unwrap();
+        let (session, room) = (SessionId::new(), PresenterIdx::try_from(ROOM).unwrap());
+        let begins = Body::PresenterConnected(PresenterConnected { session });
+        let ends = Body::PresenterDisconnected(PresenterDisconnected { session, reason: "closed".to_owned() });
+        let apart = seconds * 1_000 / (messages.len() as i64 + 1);
+        let said = (1..).zip(messages).map(|(number, text)| {
+            let user = 10 + number % 7;
+            said(user, &format!("chatter{user}"), text, at(number * apart))
+        });
+        let mut events = vec![Event::now(room, begins).recorded_at(at(0))];
+        events.extend(said);
+        events.push(Event::now(room, ends).recorded_at(at(seconds * 1_000)));
+        self.append(&events).await;
+        session
+    }
+
     /// Appends the events directly to the log.
     async fn append(&self, events: &[Event]) {
         for event in events {
@@ -98,12 +136,23 @@ impl World {
     }
 }
 
-/// A page of the console.
-struct Console {
-    page: Page,
+/// A page of the console, in one of the browsers.
+struct Console<P = Page> {
+    page: P,
 }
 
-impl Console {
+/// What the tests need of a browser: the value of an expression. A promise is awaited, and an exception panics.
+trait Evaluate {
+    async fn evaluate(&self, expression: &str) -> Value;
+}
+
+impl Evaluate for Page {
+    async fn evaluate(&self, expression: &str) -> Value {
+        Page::evaluate(self, expression).await
+    }
+}
+
+impl<P: Evaluate> Console<P> {
     /// Waits until the expression is true.
     async fn waits_for(&self, expression: &str) {
         eventually(expression, PATIENCE, async || (self.page.evaluate(expression).await == true).then_some(())).await;
@@ -153,19 +202,28 @@ impl Console {
         self.page.evaluate(&format!("({fill})({field}, {})", json!(text))).await;
     }
 
-    /// Presses a key in the focused element.
-    async fn press(&self, key: &str) {
-        for kind in ["keyDown", "keyUp"] {
-            let event = json!({ "type": kind, "key": key, "code": key });
-            self.page.command("Input.dispatchKeyEvent", event).await;
-        }
-    }
-
     /// Goes to another view. The page stays.
     async fn go(&self, view: &str) {
         // Another address before the page has read its first one would lose the token.
         self.waits_for("!location.hash.includes('token=')").await;
         self.page.evaluate(&format!("location.hash = {}", json!(format!("#/{view}")))).await;
+    }
+
+    /// Asserts that nothing violated the policy, and that no error was unhandled.
+    async fn is_clean(&self) {
+        assert_eq!(self.page.evaluate("window.noted").await, json!([]));
+    }
+}
+
+impl Console {
+    /// Presses a key in the focused element.
+    async fn press(&self, key: &str) {
+        // What a key types does what it does in a form: a carriage return presses a button.
+        let text = if key == "Enter" { "\r" } else { "" };
+        for (kind, text) in [("keyDown", text), ("keyUp", "")] {
+            let event = json!({ "type": kind, "key": key, "code": key, "text": text });
+            self.page.command("Input.dispatchKeyEvent", event).await;
+        }
     }
 
     /// Loads the page again, and waits until its modules have run.
@@ -174,11 +232,6 @@ impl Console {
         // A change of the fragment alone is not a navigation.
         self.page.load("about:blank").await;
         self.page.load(address.as_str().expect("an address is a text")).await;
-    }
-
-    /// Asserts that nothing violated the policy, and that no error was unhandled.
-    async fn is_clean(&self) {
-        assert_eq!(self.page.evaluate("window.noted").await, json!([]));
     }
 }
 

@@ -1,8 +1,8 @@
 //! The demo of `dev` in a browser: it connects by itself, delivers every message to every page, and loses nothing while
 //! the recording plays and every part is killed. With `DEMO_PICTURES=FOLDER` it saves pictures there.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::path::Path;
+
 use serde_json::json;
 
 use super::*;
@@ -84,18 +84,10 @@ impl Demo {
         accepted
     }
 
-    async fn picture(&self, name: &str, (width, height): (u32, u32), scheme: &str) {
+    async fn picture(&self, name: &str, size: (u32, u32), scheme: &str) {
         let Some(folder) = std::env::var_os("DEMO_PICTURES") else { return };
-        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
-        self.page.command("Emulation.setDeviceMetricsOverride", size).await;
-        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        self.page.command("Emulation.setEmulatedMedia", media).await;
-        self.page
-            .evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
-            .await;
-        let picture = self.page.command("Page.captureScreenshot", json!({ "format": "png" })).await;
-        let picture = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
+        self.page.look(size, scheme).await;
+        self.page.picture(&Path::new(&folder).join(format!("{name}.png"))).await;
     }
 }
 

@@ -5,6 +5,8 @@ pub(crate) mod chromium;
 mod console;
 mod demo;
 mod example;
+#[cfg(feature = "firefox")]
+mod firefox;
 #[cfg(feature = "node")]
 mod package;
 mod readers;

@@ -1,29 +1,11 @@
 //! A finished broadcast: its figures, and its chat beside the player's time.
 
-use chat::{PresenterConnected, PresenterDisconnected, SessionId};
-
 use super::*;
 
-/// 2025-11-22T10:00:00Z, when the broadcast begins.
-fn evening(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(1_763_805_600_000 + ms).unwrap()
-}
-
-/// A broadcast of ten minutes with a message every two seconds, which names its second.
+/// A message every two seconds, which names its second.
 async fn ten_minutes(world: &World) -> SessionId {
-    let session = SessionId::new();
-    let room = PresenterIdx::try_from(ROOM).unwrap();
-    let begins = Body::PresenterConnected(PresenterConnected { session });
-    let ends = Body::PresenterDisconnected(PresenterDisconnected { session, reason: "closed".to_owned() });
-    world.append(&[Event::now(room, begins).recorded_at(evening(0))]).await;
-    let messages: Vec<Event> = (1..300)
-        .map(|number| {
-            let user = 10 + number % 7;
-            said(user, &format!("chatter{user}"), &format!("second {}.", 2 * number), evening(number * 2_000))
-        })
-        .collect();
-    world.append(&messages).await;
-    world.append(&[Event::now(room, ends).recorded_at(evening(600_000))]).await;
+    let messages: Vec<String> = (1..300).map(|number| format!("second {}.", 2 * number)).collect();
+    let session = world.broadcast(0, 600, &messages).await;
     world.archived().await;
     session
 }

@@ -114,6 +114,14 @@ async fn the_keyboard_does_what_the_mouse_does() {
     // The focus stays on the row.
     console.press("ArrowDown").await;
     console.waits_for("document.activeElement.textContent.includes('third')").await;
+    // Past the name and the deletion, to the pin.
+    for _ in 0..3 {
+        console.press("ArrowRight").await;
+    }
+    console.waits_for("document.activeElement.textContent === 'Pin'").await;
+    console.press("Enter").await;
+    console.shows(".pin:not([hidden])", "third").await;
+    console.waits_for("document.activeElement.matches('.row') && !document.activeElement.matches('.is-pending')").await;
     console.press("Enter").await;
     console.shows(".card h2", "user7").await;
     console.waits_for("document.activeElement.tagName === 'H2'").await;

@@ -6,16 +6,6 @@ use crate::delivery::page::Page as Presenter;
 /// A text that would run if anything took it for markup. The room holds it for its last word.
 const HOSTILE: &str = "<img src=x onerror=\"window.hacked = 1\"> spoiler";
 
-impl World {
-    /// A request to ingest, which has to be accepted.
-    async fn ask(&self, method: &str, path: &str, token: &str, body: &Value) {
-        let url = format!("{}/v1/rooms/{ROOM}/{path}", self.ingest.url());
-        let request = testkit::client().build().unwrap().request(method.parse().unwrap(), url);
-        let answer = request.bearer_auth(token).json(body).send().await.unwrap();
-        assert_eq!(answer.status(), 202, "{path}: {}", answer.text().await.unwrap());
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_message_is_released_or_denied_from_the_queue() {
     let world = World::start().await;

@@ -59,25 +59,15 @@ async fn both_languages_say_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_view_is_wider_than_a_phone() {
     let world = World::start().await;
+    let both = views::furnish(&world).await;
     world.post(7, &"w".repeat(500)).await.unwrap();
     world.archived().await;
     let console = world.open("rooms/42/live", &moderator()).await;
-    let phone = json!({ "width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true });
-    console.page.command("Emulation.setDeviceMetricsOverride", phone).await;
-    for (view, ready) in [
-        ("rooms/42/live", ".message"),
-        ("rooms/42/search", ".message"),
-        ("rooms/42/reports", ".foot"),
-        ("rooms/42/bans", ".foot"),
-        ("rooms/42/moderators", ".foot"),
-        ("rooms/42/audit", ".foot"),
-        ("rooms/42/broadcasts", ".foot"),
-        ("operator", ".tile"),
-    ] {
-        console.go(view).await;
-        console.waits_for(&format!("document.querySelector('{ready}') !== null /* {view} */")).await;
+    console.page.look((360, 740), "light").await;
+    for step in views::steps(both) {
+        console.takes(&step).await;
         let width = "Math.max(document.documentElement.scrollWidth, document.querySelector('main').scrollWidth)";
-        assert_eq!(console.page.evaluate(width).await, 360, "{view}");
+        assert_eq!(console.page.evaluate(width).await, 360, "{step:?}");
     }
     console.is_clean().await;
 }
