@@ -225,4 +225,10 @@ async fn a_loss_that_the_server_reports_as_deletions_is_noticed() {
     assert_eq!(after.timelines().standing(presenter(1), given_out[39]), Standing::Lost(end));
     let new = append(&after, ["new".to_owned()]).await;
     assert!(new[0].epoch > given_out[0].epoch && !given_out.contains(&new[0]));
+    // The server goes on behind the lost part. What is left before it misses nothing.
+    assert!(new[0].sequence > 40, "{}", new[0]);
+    let mut tail = after.tail(Start::Oldest);
+    take(&mut tail, left + 1).await;
+    let whole_after: Vec<u64> = tail.whole_after().map(|(_, position)| position.sequence).collect();
+    assert_eq!(whole_after, [0]);
 }

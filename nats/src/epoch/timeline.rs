@@ -99,6 +99,11 @@ impl Timeline {
         Position { epoch: segment.expect("the first epoch begins at 0").epoch, sequence, index }
     }
 
+    /// Whether an epoch begins with the sequence, so that what stood there before is lost.
+    pub(crate) fn begins_at(&self, sequence: u64) -> bool {
+        self.segments.iter().skip(1).any(|segment| segment.first == sequence)
+    }
+
     fn has(&self, epoch: u64) -> bool {
         self.segments.iter().any(|segment| segment.epoch == epoch)
     }
@@ -216,6 +221,8 @@ mod tests {
         assert_eq!(epochs, [10, 10, 10, 20, 20, 30, 30]);
         assert_eq!(timeline().epoch(), 30);
         assert_eq!(timeline().spans().collect::<Vec<_>>(), [(10, 1, 48), (20, 49, 59), (30, 60, u64::MAX)]);
+        let begin: Vec<u64> = (0..100).filter(|sequence| timeline().begins_at(*sequence)).collect();
+        assert_eq!(begin, [49, 60]);
     }
 
     #[test]
