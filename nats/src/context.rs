@@ -106,6 +106,17 @@ impl Context {
         self.failure.report(error);
     }
 
+    /// The failure, if there is one. After it, positions may be those of a lost part.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(Error::Replaced { stream, reason }) => {
+                Err(Error::Replaced { stream: stream.clone(), reason: reason.clone() })
+            }
+            Some(_) => Err(Error::Closed),
+        }
+    }
+
     /// Waits for a failure, including a panic of a background task.
     pub(crate) async fn failed(&self) -> &Error {
         self.failure.wait(&self.tasks).await

@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use crate::context::Context;
-use crate::epoch::continuity::TIMELINE_CHANGED;
-use crate::epoch::timeline::Timeline;
+use crate::epoch::timeline::{TIMELINE_CHANGED, Timeline};
 use crate::error::Error;
 use crate::jetstream::find_stream;
 use crate::partition;

@@ -15,6 +15,9 @@ use crate::partition::partition_of;
 /// The member of a stream's metadata that records its timeline, once the log has lost its end.
 pub(crate) const TIMELINE: &str = "chatting-server.timeline";
 
+/// The reason why a stream with another timeline is another stream.
+pub(crate) const TIMELINE_CHANGED: &str = "its creation time or its timeline has changed";
+
 /// The epochs of one partition, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Timeline {

@@ -18,10 +18,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::epoch::continuity::{TIMELINE_CHANGED, record_doubted_loss, record_loss};
+use crate::epoch::continuity::{accept_evidence, record_doubted_loss, record_loss};
 use crate::epoch::doubt::{Doubt, GONE_AFTER, Verdict};
+use crate::epoch::evidence;
 use crate::epoch::memory::{Memory, other_message, went_back};
-use crate::epoch::timeline::Timeline;
+use crate::epoch::timeline::{TIMELINE_CHANGED, Timeline};
 use crate::error::Error;
 use crate::jetstream::{REQUEST_TIMEOUT, find_stream, request, request_within, timestamp};
 use crate::partition;
@@ -356,6 +357,13 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         if !self.memory.see(sequence, stored) {
             // Boxed, because it never happens, and the future of every message would have room for it.
             return Err(Box::pin(self.lost(other_message(sequence))).await);
+        }
+        if let (Some(partition), Some(timeline)) = (self.partition, &self.timeline)
+            && let Some(evidence) = evidence::against(timeline, sequence, message.message.headers.as_ref())
+        {
+            let context = self.context.upgrade().ok_or(Trouble::Unwanted)?;
+            // Boxed for the same reason.
+            return Err(Trouble::Final(Box::pin(accept_evidence(&context, partition, evidence)).await));
         }
         if early {
             return Ok(());

@@ -150,7 +150,10 @@ impl Tail {
                 self.context.fail(Error::Replaced { stream: stream.clone(), reason: reason.clone() });
             }
             match item? {
-                Item::Record(record) => return Ok((partition, record)),
+                Item::Record(record) => {
+                    self.context.check()?;
+                    return Ok((partition, record));
+                }
                 Item::CaughtUp(sequence) => {
                     let index = partition as usize;
                     let last = *self.last[index].get_or_insert(sequence);

@@ -14,6 +14,7 @@ use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
 use bytes::Bytes;
+use chat::Position;
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use runtime::Moment;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::context::Context;
+use crate::epoch::evidence::set_known_end;
 use crate::error::AppendError;
 use crate::jetstream::timestamp;
 use crate::partition;
@@ -58,6 +60,8 @@ pub(crate) struct Batch {
     pub(crate) answer_by: Moment,
     /// The batch will stand after this sequence.
     pub(crate) after: u64,
+    /// How far this process knew the partition to reach before the first attempt.
+    pub(crate) known_end: Position,
 }
 
 /// Whether the log accepts appends.
@@ -137,6 +141,7 @@ impl Batch {
     async fn attempt(&self, context: &Context, id: &str) -> Attempt {
         let mut headers = HeaderMap::new();
         set_expiry(&mut headers, self.expires);
+        set_known_end(&mut headers, self.known_end);
         let message = PublishMessage::build().headers(headers).message_id(id).payload(self.payload.clone());
         let subject = partition::subject(self.partition);
         let publish = async { context.jetstream.send_publish(subject, message).await?.await };
