@@ -56,7 +56,7 @@ impl Timeline {
 
     /// The timeline that a stream's metadata records. `created`: when the stream was created, in nanoseconds since
     /// 1970. A stream that was recreated with the metadata of another one has its own timeline.
-    fn recorded(created: u64, metadata: Option<&String>) -> Timeline {
+    pub(crate) fn recorded(created: u64, metadata: Option<&String>) -> Timeline {
         let parse = |text: &String| -> Option<Vec<Segment>> {
             let segments = text.split(',').map(|segment| {
                 let (epoch, first) = segment.split_once('@')?;

@@ -227,14 +227,11 @@ impl Turns {
                 return None;
             }
             let clock = &context.clocks[self.partition as usize];
-            if context.is_connected() {
-                let reading = match clock.last() {
-                    Some(reading) => Some(reading),
-                    None => clock.read(&context.jetstream).await.ok(),
-                };
-                if reading.is_some() {
-                    return reading;
-                }
+            if context.is_connected()
+                && let Ok(reading) = clock.read_here(&context.jetstream).await
+                && !context.is_superseded(self.partition, &reading)
+            {
+                return Some(reading);
             }
             self.way.send_replace(Way::Closed);
             drop(context);

@@ -159,9 +159,12 @@ impl Batch {
     /// Decides whether an acknowledged batch was stored in time, so that it counts.
     async fn acknowledged(&self, context: &Context, id: &str, sequence: u64) -> Result<u64, AppendError> {
         let clock = &context.clocks[self.partition as usize];
-        if let Ok(reading) = clock.fresh(&context.jetstream).await
-            && reading.latest() + MARGIN <= self.expires
-        {
+        let reading = clock.fresh(&context.jetstream).await;
+        // The positions that this process would answer with may be those of a lost part.
+        if reading.as_ref().is_ok_and(|reading| context.is_superseded(self.partition, reading)) {
+            return Err(AppendError::Unknown);
+        }
+        if reading.is_ok_and(|reading| reading.latest() + MARGIN <= self.expires) {
             return Ok(sequence);
         }
         while !self.answer_by.is_past() {
@@ -189,6 +192,7 @@ impl Batch {
         loop {
             if context.is_connected()
                 && let Ok(reading) = clock.read(&context.jetstream).await
+                && !context.is_superseded(self.partition, &reading)
                 && reading.earliest() > self.expires + SKEW
                 && let Some(end) = self.fence(context).await
             {
