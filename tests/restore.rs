@@ -139,6 +139,37 @@ async fn every_role_notices_a_disk_that_lost_the_end_of_the_log_and_presenters_a
     check_archive(&messages, &new);
 }
 
+/// After a clean stop the server remembers how long the log was, and goes on behind the lost part.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_log_whose_server_counts_the_lost_end_as_deleted_is_shown() {
+    let system = System::start().await;
+    let given_out = post_all(&system, &texts("old", 40)).await;
+    let second = archived(&system, "old 40").await[1].id;
+    system.nats.stop().await;
+    system.nats.truncate("CHAT_0", 500);
+    system.nats.start_again().await;
+    for role in [&system.ingest, &system.delivery, &system.archiver] {
+        assert_eq!(role.exit_code(PATIENCE).await, SOFTWARE, "{}", role.log());
+    }
+    start_roles(&system).await;
+
+    let new = texts("new", 5);
+    let positions = post_all(&system, &new).await;
+    assert!(positions.iter().all(|position| !given_out.contains(position)));
+    let (mut page, welcome) = Page::resume(&system.delivery, ROOM, Some(&given_out[0])).await;
+    assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(false), &json!(given_out[0])));
+    let shown = read_to(&mut page, "new 5").await;
+    assert_eq!(shown[0], "old 2");
+    assert_eq!(shown[shown.len() - 5..], new);
+    // A decision about a message before the lost part is as whole as any other.
+    decide(&system, Method::DELETE, &format!("/messages/{second}?reason=rude"), Value::Null).await;
+    decide(&system, Method::DELETE, &format!("/messages/{second}/deletion?reason=harmless"), Value::Null).await;
+    let events = page.events(2).await;
+    let reasons: Vec<&Value> = events.iter().map(|event| &event["reason"]).collect();
+    assert_eq!(reasons, ["rude", "harmless"]);
+    assert_eq!(events[1]["message"]["text"], "old 2");
+}
+
 /// What is restored, and whether the operator runs the documented command.
 struct Restored {
     streams: &'static [&'static str],

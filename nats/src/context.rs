@@ -13,12 +13,13 @@ use tokio::sync::watch;
 use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::epoch::memory::Memory;
-use crate::epoch::timeline::Timelines;
+use crate::epoch::timeline::{TIMELINE_CHANGED, Timelines};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
 use crate::own_batches::OwnBatches;
-use crate::read::clock::Clock;
+use crate::partition;
+use crate::read::clock::{Clock, Reading};
 
 /// One connection to the log, with what this process knows of it.
 #[derive(Debug)]
@@ -104,6 +105,26 @@ impl Context {
     /// Reports a failure that nothing in this process can repair.
     pub(crate) fn fail(&self, error: Error) {
         self.failure.report(error);
+    }
+
+    /// Whether the partition has a later epoch than those that this process knows. Then the log has failed.
+    pub(crate) fn is_superseded(&self, partition: u32, reading: &Reading) -> bool {
+        let is_superseded = reading.epoch > self.timelines.get(partition).epoch();
+        if is_superseded && self.failure.get().is_none() {
+            self.fail(Error::Replaced { stream: partition::stream(partition), reason: TIMELINE_CHANGED.to_owned() });
+        }
+        is_superseded
+    }
+
+    /// The failure, if there is one. After it, positions may be those of a lost part.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(Error::Replaced { stream, reason }) => {
+                Err(Error::Replaced { stream: stream.clone(), reason: reason.clone() })
+            }
+            Some(_) => Err(Error::Closed),
+        }
     }
 
     /// Waits for a failure, including a panic of a background task.

@@ -2,5 +2,6 @@
 
 pub(crate) mod continuity;
 pub(crate) mod doubt;
+pub(crate) mod evidence;
 pub(crate) mod memory;
 pub(crate) mod timeline;

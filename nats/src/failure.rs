@@ -23,6 +23,11 @@ impl Failure {
         self.reported.cancel();
     }
 
+    /// The failure, if there is one.
+    pub(crate) fn get(&self) -> Option<&Error> {
+        self.error.get()
+    }
+
     /// Waits for a failure. A panic of one of the tasks is a failure: nothing does that task's work any more.
     pub(crate) async fn wait(&self, tasks: &Tasks) -> &Error {
         // Both branches only wait: nothing is lost with the other.

@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use crate::context::Context;
-use crate::epoch::continuity::TIMELINE_CHANGED;
-use crate::epoch::timeline::Timeline;
+use crate::epoch::timeline::{TIMELINE_CHANGED, Timeline};
 use crate::error::Error;
 use crate::jetstream::find_stream;
 use crate::partition;
@@ -64,12 +63,15 @@ pub(crate) async fn clocks(context: Weak<Context>) {
             Err(_) => {}
         }
         let Some(context) = context.upgrade() else { return };
-        for clock in context.clocks.iter().filter(|clock| clock.is_wanted()) {
+        for (partition, clock) in (0_u32..).zip(&context.clocks).filter(|(_, clock)| clock.is_wanted()) {
             if !context.is_connected() {
                 break;
             }
             // Without an answer the last reading ages, and its users notice.
-            let _ = clock.read(&context.jetstream).await;
+            let reading = clock.read(&context.jetstream).await;
+            if reading.is_ok_and(|reading| context.is_superseded(partition, &reading)) {
+                return;
+            }
         }
     }
 }

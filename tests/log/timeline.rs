@@ -116,6 +116,64 @@ async fn an_acknowledgement_that_goes_back_is_answered_unknown_and_ends_the_log(
     assert!(!given_out.contains(&position), "{position} was given out before");
 }
 
+/// A process that started after the loss has no memory of its own.
+#[tokio::test]
+async fn a_reader_without_a_memory_does_not_show_what_stands_at_a_lost_position() {
+    let server = NatsServer::start().await;
+    // This process reads nothing, so it notices the loss with its next acknowledgement.
+    let before = log(&server).await;
+    let given_out = append(&before, (0..40).map(|number| format!("old {number}"))).await;
+    server.kill();
+    server.spoil("CHAT_0");
+    server.start_again().await;
+    let started = log(&server).await;
+    let mut tail = started.tail(Start::Oldest);
+    let mut consumer = started.consume("archive");
+    assert_eq!(before.append(&message(1, "new")).await, Err(nats::AppendError::Unknown));
+    loop {
+        match tokio::time::timeout(PATIENCE, tail.next()).await.expect("the tail ends") {
+            Ok(entries) => assert!(entries.iter().all(|entry| text(entry) != "new"), "{entries:?}"),
+            Err(Error::Replaced { .. }) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    loop {
+        match tokio::time::timeout(PATIENCE, consumer.next()).await.expect("the shared reader ends") {
+            Ok(delivery) => assert!(delivery.lines.iter().flatten().all(|entry| text(entry) != "new"), "{delivery:?}"),
+            Err(Error::Replaced { .. }) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let after = after_the_loss(&server).await;
+    let new = everything(&after).await.into_iter().find(|entry| text(entry) == "new").expect("it is stored");
+    assert!(!given_out.contains(&new.position), "{} was given out before", new.position);
+    let last = after.append(&message(1, "last")).await.unwrap();
+    assert!(last.epoch == new.position.epoch && last > new.position);
+}
+
+/// The only process that knew of the loss has died before it could record it.
+#[tokio::test]
+async fn a_loss_that_only_a_batch_shows_is_recorded_by_its_reader() {
+    let server = NatsServer::start().await;
+    let started = log(&server).await;
+    let kept = append(&started, (0..3).map(|number| format!("kept {number}"))).await;
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Chatting-Known-End", Position { sequence: 40, ..kept[2] }.to_string());
+    let line = message(1, "new").to_line();
+    context.publish_with_headers("chat.0", headers, line).await.unwrap().await.unwrap();
+    let mut tail = started.tail(Start::Oldest);
+    take(&mut tail, 3).await;
+    assert!(matches!(tokio::time::timeout(PATIENCE, tail.next()).await.unwrap(), Err(Error::Replaced { .. })));
+    let reason = failure(&started).await;
+    assert!(reason.starts_with("it went back: the writer of batch 4 knew sequence 40"), "{reason}");
+    let after = after_the_loss(&server).await;
+    let stored = everything(&after).await;
+    assert_eq!(stored.iter().map(text).collect::<Vec<_>>(), ["kept 0", "kept 1", "kept 2", "new"]);
+    let new = stored[3].position;
+    assert_eq!((new.sequence, new.epoch > kept[2].epoch), (4, true));
+}
+
 #[tokio::test]
 async fn setup_begins_a_new_epoch_of_a_restored_log_and_every_role_notices() {
     let server = NatsServer::start().await;
@@ -225,4 +283,10 @@ async fn a_loss_that_the_server_reports_as_deletions_is_noticed() {
     assert_eq!(after.timelines().standing(presenter(1), given_out[39]), Standing::Lost(end));
     let new = append(&after, ["new".to_owned()]).await;
     assert!(new[0].epoch > given_out[0].epoch && !given_out.contains(&new[0]));
+    // The server goes on behind the lost part. What is left before it misses nothing.
+    assert!(new[0].sequence > 40, "{}", new[0]);
+    let mut tail = after.tail(Start::Oldest);
+    take(&mut tail, left + 1).await;
+    let whole_after: Vec<u64> = tail.whole_after().map(|(_, position)| position.sequence).collect();
+    assert_eq!(whole_after, [0]);
 }

@@ -8,21 +8,19 @@ use std::time::Duration;
 use async_nats::jetstream::stream::Stream;
 use chat::Position;
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
 use crate::epoch::doubt::{Doubt, Verdict};
+use crate::epoch::evidence::Evidence;
 use crate::epoch::memory::{Memory, divergence, went_back};
-use crate::epoch::timeline::{Standing, TIMELINE, Timeline};
+use crate::epoch::timeline::{Standing, TIMELINE, TIMELINE_CHANGED, Timeline};
 use crate::error::Error;
 use crate::jetstream::{find_stream, request};
 use crate::partition;
 
 /// The pause before the next question to a stream in doubt.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// The reason why a stream with another timeline is another stream.
-pub(crate) const TIMELINE_CHANGED: &str = "its creation time or its timeline has changed";
 
 /// The partition's stream, once it is certain that this process has seen this same stream before.
 pub(crate) async fn same_stream(context: &Context, partition: u32) -> Result<Stream, Error> {
@@ -48,9 +46,34 @@ pub(crate) async fn same_stream(context: &Context, partition: u32) -> Result<Str
     }
 }
 
-/// Records that the partition has lost its end, and fails the log with the returned error. The loss begins at sequence
-/// `at_most` or earlier, if that is given.
-pub(crate) async fn record_loss(context: &Context, partition: u32, reason: String, at_most: Option<u64>) -> Error {
+/// How long the process that noticed a loss first has to record it. It takes about a second, unless the log is in
+/// trouble.
+const RECORDED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Fails the log, in which a batch contradicts the timeline. The batch's writer remembers where the loss begins, and
+/// records the new epoch; usually it has done so. If nobody does, this process records that the loss begins with the
+/// batch.
+pub(crate) async fn accept_evidence(context: &Context, partition: u32, evidence: Evidence) -> Error {
+    let (stream, until) = (partition::stream(partition), Instant::now() + RECORDED_WITHIN);
+    loop {
+        // Without an answer the loss could not be recorded either.
+        if let Ok(Some(info)) = find_stream(&context.jetstream, &stream).await
+            && Timeline::of(&info) != *context.timelines.get(partition)
+        {
+            return lost(context, stream, TIMELINE_CHANGED.to_owned());
+        }
+        if Instant::now() > until {
+            return record_loss(context, partition, evidence.reason, Some(evidence.at_most)).await;
+        }
+        if context.tasks.stop().run_until_cancelled(sleep(PAUSE)).await.is_none() {
+            return Error::Closed;
+        }
+    }
+}
+
+/// Records that the partition has lost its end, and fails the log with the returned error. If `at_most` is given, the
+/// loss begins at its sequence or earlier, and the new epoch is later than its epoch.
+pub(crate) async fn record_loss(context: &Context, partition: u32, reason: String, at_most: Option<Position>) -> Error {
     let stream = partition::stream(partition);
     while let Err(error) = try_record_loss(context, partition, at_most).await {
         if !pause(context, &stream, &reason, &error).await {
@@ -102,7 +125,7 @@ async fn is_whole(context: &Context, partition: u32) -> Result<bool, Error> {
     Ok(info.config.num_replicas > 1 && context.memories[partition as usize].is_confirmed_by(&stream, info).await?)
 }
 
-async fn try_record_loss(context: &Context, partition: u32, at_most: Option<u64>) -> Result<(), Error> {
+async fn try_record_loss(context: &Context, partition: u32, at_most: Option<Position>) -> Result<(), Error> {
     let name = partition::stream(partition);
     let stream = request("asking for a stream of the log", context.jetstream.get_stream(&name)).await?;
     let (info, known) = (stream.cached_info(), context.timelines.get(partition));
@@ -111,8 +134,9 @@ async fn try_record_loss(context: &Context, partition: u32, at_most: Option<u64>
         return Ok(());
     }
     let first = divergence(&stream, info, &context.memories[partition as usize].samples()).await?;
-    let first = at_most.map_or(first, |at_most| first.min(at_most));
-    fork(context, partition, known, first, new_epoch(context)).await?;
+    let first = at_most.map_or(first, |at_most| first.min(at_most.sequence));
+    let epoch = at_most.map_or(0, |at_most| at_most.epoch.saturating_add(1));
+    fork(context, partition, known, first, new_epoch(context).max(epoch)).await?;
     Ok(())
 }
 

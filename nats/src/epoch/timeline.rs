@@ -15,6 +15,9 @@ use crate::partition::partition_of;
 /// The member of a stream's metadata that records its timeline, once the log has lost its end.
 pub(crate) const TIMELINE: &str = "chatting-server.timeline";
 
+/// The reason why a stream with another timeline is another stream.
+pub(crate) const TIMELINE_CHANGED: &str = "its creation time or its timeline has changed";
+
 /// The epochs of one partition, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Timeline {
@@ -53,7 +56,7 @@ impl Timeline {
 
     /// The timeline that a stream's metadata records. `created`: when the stream was created, in nanoseconds since
     /// 1970. A stream that was recreated with the metadata of another one has its own timeline.
-    fn recorded(created: u64, metadata: Option<&String>) -> Timeline {
+    pub(crate) fn recorded(created: u64, metadata: Option<&String>) -> Timeline {
         let parse = |text: &String| -> Option<Vec<Segment>> {
             let segments = text.split(',').map(|segment| {
                 let (epoch, first) = segment.split_once('@')?;
@@ -97,6 +100,11 @@ impl Timeline {
     pub(crate) fn position(&self, sequence: u64, index: u32) -> Position {
         let segment = self.segments.iter().rev().find(|segment| segment.first <= sequence);
         Position { epoch: segment.expect("the first epoch begins at 0").epoch, sequence, index }
+    }
+
+    /// Whether an epoch begins with the sequence, so that what stood there before is lost.
+    pub(crate) fn begins_at(&self, sequence: u64) -> bool {
+        self.segments.iter().skip(1).any(|segment| segment.first == sequence)
     }
 
     fn has(&self, epoch: u64) -> bool {
@@ -216,6 +224,8 @@ mod tests {
         assert_eq!(epochs, [10, 10, 10, 20, 20, 30, 30]);
         assert_eq!(timeline().epoch(), 30);
         assert_eq!(timeline().spans().collect::<Vec<_>>(), [(10, 1, 48), (20, 49, 59), (30, 60, u64::MAX)]);
+        let begin: Vec<u64> = (0..100).filter(|sequence| timeline().begins_at(*sequence)).collect();
+        assert_eq!(begin, [49, 60]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Each partition has a leader, and the leader sends its time with every answer about the stream. Between two readings
 //! a clock advances with [`Moment`].
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use runtime::Moment;
 use serde::Deserialize;
 use serde_json::Map;
 
+use crate::epoch::timeline::{TIMELINE, Timeline};
 use crate::error::Error;
 use crate::jetstream::request_within;
 use crate::partition;
@@ -43,14 +45,26 @@ pub(crate) struct Reading {
     answered: Moment,
     /// The last sequence of the stream at that time.
     pub(crate) last_sequence: u64,
+    /// The epoch of new appends at that time.
+    pub(crate) epoch: u64,
+    /// The number of the connection on which the leader was asked.
+    connection: u64,
 }
 
-/// The members of a server's answer about a stream that matter here: its time, and how far the stream reaches. The
-/// client ignores the time.
+/// The members of a server's answer about a stream that matter here: its time, how far the stream reaches, and its
+/// timeline. The client ignores the time.
 #[derive(Debug, Deserialize)]
 struct Said {
     ts: Timestamp,
+    created: Timestamp,
     state: StreamState,
+    config: StreamConfig,
+}
+
+#[derive(Debug, Deserialize)]
+struct StreamConfig {
+    #[serde(default)]
+    metadata: HashMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,10 +97,14 @@ impl Clock {
     pub(crate) async fn read(&self, jetstream: &jetstream::Context) -> Result<Reading, Error> {
         let subject = format!("STREAM.INFO.{}", partition::stream(self.partition));
         let nothing = Map::new();
-        let asked = Moment::now();
+        let (asked, connection) = (Moment::now(), connection(jetstream));
         let asking = jetstream.request(subject, &nothing);
-        let Said { ts, state } = request_within(ANSWERED_WITHIN, "asking for the time", asking).await?;
-        let reading = Reading { time: ts, asked, answered: Moment::now(), last_sequence: state.last_seq };
+        let Said { ts, created, state, config } =
+            request_within(ANSWERED_WITHIN, "asking for the time", asking).await?;
+        let created = u64::try_from(created.as_nanosecond()).unwrap_or(0);
+        let epoch = Timeline::recorded(created, config.metadata.get(TIMELINE)).epoch();
+        let (answered, last_sequence) = (Moment::now(), state.last_seq);
+        let reading = Reading { time: ts, asked, answered, last_sequence, epoch, connection };
         *self.last_reading() = Some(reading);
         Ok(reading)
     }
@@ -97,11 +115,20 @@ impl Clock {
         *self.last_reading()
     }
 
-    /// The last reading if it is fresh, otherwise a new one.
-    pub(crate) async fn fresh(&self, jetstream: &jetstream::Context) -> Result<Reading, Error> {
+    /// The last reading if it was made on the present connection, otherwise a new one. The log may have lost its end
+    /// between two connections.
+    pub(crate) async fn read_here(&self, jetstream: &jetstream::Context) -> Result<Reading, Error> {
         match self.last() {
-            Some(reading) if reading.is_fresh() => Ok(reading),
+            Some(reading) if reading.connection == connection(jetstream) => Ok(reading),
             _ => self.read(jetstream).await,
+        }
+    }
+
+    /// As [`Clock::read_here`], if that reading is fresh. Otherwise a new one.
+    pub(crate) async fn fresh(&self, jetstream: &jetstream::Context) -> Result<Reading, Error> {
+        match self.read_here(jetstream).await {
+            Ok(reading) if !reading.is_fresh() => self.read(jetstream).await,
+            reading => reading,
         }
     }
 
@@ -116,10 +143,9 @@ impl Clock {
     pub(crate) fn observe(&self, stored: Timestamp) {
         let mut last = self.last_reading();
         if last.as_ref().is_some_and(|reading| stored > reading.latest()) {
-            let last_sequence = last.map_or(0, |reading| reading.last_sequence);
+            let (asked, answered) = (Moment::BOOT, Moment::now());
             // An ancient `asked` makes the reading a lower bound only.
-            let (asked, now) = (Moment::BOOT, Moment::now());
-            *last = Some(Reading { time: stored, asked, answered: now, last_sequence });
+            *last = last.map(|reading| Reading { time: stored, asked, answered, ..reading });
         }
     }
 
@@ -140,6 +166,11 @@ impl Clock {
     }
 }
 
+/// The number of the client's present connection, or of its last one.
+fn connection(jetstream: &jetstream::Context) -> u64 {
+    jetstream.client().statistics().connects.load(Ordering::Relaxed)
+}
+
 fn after(time: Timestamp, elapsed: Duration) -> Timestamp {
     SignedDuration::try_from(elapsed).ok().and_then(|elapsed| time.checked_add(elapsed).ok()).unwrap_or(Timestamp::MAX)
 }
@@ -151,7 +182,7 @@ mod tests {
     fn clock(time: Timestamp, asked_before: Duration) -> Clock {
         let (clock, answered) = (Clock::new(0), Moment::now());
         let asked = answered.before(asked_before);
-        *clock.last_reading() = Some(Reading { time, asked, answered, last_sequence: 7 });
+        *clock.last_reading() = Some(Reading { time, asked, answered, last_sequence: 7, epoch: 1, connection: 1 });
         clock
     }
 

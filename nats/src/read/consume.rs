@@ -14,7 +14,8 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::context::Context;
-use crate::epoch::continuity::{record_loss, same_stream};
+use crate::epoch::continuity::{accept_evidence, record_loss, same_stream};
+use crate::epoch::evidence;
 use crate::epoch::memory::other_message;
 use crate::epoch::timeline::Timeline;
 use crate::error::Error;
@@ -232,6 +233,13 @@ async fn follow(
             return Err(record_loss(&context, partition, other_message(sequence), None).await);
         }
         let (place, headers) = (timeline.position(sequence, 0), message.headers.as_ref());
+        if let Some(evidence) = evidence::against(&timeline, sequence, headers) {
+            let Some(context) = weak.upgrade() else { break Ok(Ended::Unwanted) };
+            match stop.run_until_cancelled(accept_evidence(&context, partition, evidence)).await {
+                Some(error) => return Err(error),
+                None => break Ok(Ended::Unwanted),
+            }
+        }
         let lines = entries(place.epoch, sequence, stored, headers, &message.payload).collect();
         room.send(Ok(Delivery { lines, place, stored, message, delivered }));
     };

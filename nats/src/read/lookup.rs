@@ -6,6 +6,7 @@ use chat::{EventId, Position, PresenterIdx};
 use futures_util::{StreamExt as _, stream};
 
 use crate::context::Context;
+use crate::epoch::evidence;
 use crate::error::Error;
 use crate::jetstream::{find_stream, request, timestamp};
 use crate::partition;
@@ -61,7 +62,8 @@ pub(crate) async fn find(
     Ok(if is_short { Lookup::TooFar } else { Lookup::Missing })
 }
 
-/// The events of a batch. Empty if the log no longer has it, or if it was stored after its expiry.
+/// The events of a batch. Empty if the log no longer has it, if it was stored after its expiry, or if it shows that the
+/// log has lost its end: then its positions are not known yet.
 async fn batch(context: &Context, partition: u32, sequence: u64) -> Result<Vec<Entry>, Error> {
     let asking = async {
         let stream: Stream<()> = context.jetstream.get_stream_no_info(partition::stream(partition)).await?;
@@ -72,7 +74,11 @@ async fn batch(context: &Context, partition: u32, sequence: u64) -> Result<Vec<E
         }
     };
     let Some(message) = request("reading a batch of the log", asking).await? else { return Ok(Vec::new()) };
-    let epoch = context.timelines.get(partition).position(sequence, 0).epoch;
+    let timeline = context.timelines.get(partition);
+    if evidence::against(timeline, sequence, Some(&message.headers)).is_some() {
+        return Ok(Vec::new());
+    }
+    let epoch = timeline.position(sequence, 0).epoch;
     let stored = timestamp(message.time);
     Ok(entries(epoch, sequence, stored, Some(&message.headers), &message.payload).filter_map(Result::ok).collect())
 }

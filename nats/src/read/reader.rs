@@ -18,10 +18,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::epoch::continuity::{TIMELINE_CHANGED, record_doubted_loss, record_loss};
+use crate::epoch::continuity::{accept_evidence, record_doubted_loss, record_loss};
 use crate::epoch::doubt::{Doubt, GONE_AFTER, Verdict};
+use crate::epoch::evidence;
 use crate::epoch::memory::{Memory, other_message, went_back};
-use crate::epoch::timeline::Timeline;
+use crate::epoch::timeline::{TIMELINE_CHANGED, Timeline};
 use crate::error::Error;
 use crate::jetstream::{REQUEST_TIMEOUT, find_stream, request, request_within, timestamp};
 use crate::partition;
@@ -93,7 +94,8 @@ struct Reader<T, F> {
     memory: Arc<Memory>,
     /// The last sequence that was handed out.
     last: Option<u64>,
-    caught_up: bool,
+    /// The sequence of the last [`Item::CaughtUp`].
+    caught_up: Option<u64>,
     /// Since when the server has said that the stream does not exist.
     missing: Option<Instant>,
     /// Since when the stream has contradicted what was seen of it.
@@ -136,7 +138,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             timeline: None,
             memory: Arc::default(),
             last: None,
-            caught_up: false,
+            caught_up: None,
             missing: None,
             doubt: Doubt::default(),
             patience: ANSWERED_WITHIN,
@@ -201,6 +203,8 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         self.missing = None;
         self.compare(&stream, seen).await?;
         let last_at_start = last_there(&stream, &stream.cached_info().state).await?;
+        // Nothing is left of what the server counts behind the last message.
+        let end = stream.cached_info().state.last_sequence;
         let config = OrderedConfig {
             deliver_subject: context.jetstream.client().new_inbox(),
             deliver_policy: self.deliver_policy(),
@@ -215,7 +219,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         if is_empty && nothing_is_left(&stream.cached_info().state, last_at_start, self.last, self.from) {
             // The stream has lost everything that it may have held in between.
             self.last = self.last.max(Some(last_at_start));
-            self.say_caught_up(last_at_start).await?;
+            self.say_caught_up(end).await?;
         }
         let mut messages = request("subscribing", consumer.messages()).await?;
         self.patience = ANSWERED_WITHIN;
@@ -231,7 +235,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
                     Some(Ok(message)) => {
                         self.hand_out(message).await?;
                         if self.last >= Some(last_at_start) {
-                            self.say_caught_up(last_at_start).await?;
+                            self.say_caught_up(end).await?;
                         }
                     }
                     Some(Err(error)) => return Err(Trouble::Passing(error.to_string())),
@@ -331,10 +335,10 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
     }
 
     async fn say_caught_up(&mut self, sequence: u64) -> Result<(), Trouble> {
-        if !self.caught_up {
+        if self.caught_up < Some(sequence) {
             self.status.hear();
             self.sink.send((self.map)(Ok(Item::CaughtUp(sequence)))).await.map_err(|_| Trouble::Unwanted)?;
-            self.caught_up = true;
+            self.caught_up = Some(sequence);
         }
         Ok(())
     }
@@ -353,6 +357,13 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         if !self.memory.see(sequence, stored) {
             // Boxed, because it never happens, and the future of every message would have room for it.
             return Err(Box::pin(self.lost(other_message(sequence))).await);
+        }
+        if let (Some(partition), Some(timeline)) = (self.partition, &self.timeline)
+            && let Some(evidence) = evidence::against(timeline, sequence, message.message.headers.as_ref())
+        {
+            let context = self.context.upgrade().ok_or(Trouble::Unwanted)?;
+            // Boxed for the same reason.
+            return Err(Trouble::Final(Box::pin(accept_evidence(&context, partition, evidence)).await));
         }
         if early {
             return Ok(());

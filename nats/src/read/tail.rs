@@ -150,7 +150,10 @@ impl Tail {
                 self.context.fail(Error::Replaced { stream: stream.clone(), reason: reason.clone() });
             }
             match item? {
-                Item::Record(record) => return Ok((partition, record)),
+                Item::Record(record) => {
+                    self.context.check()?;
+                    return Ok((partition, record));
+                }
                 Item::CaughtUp(sequence) => {
                     let index = partition as usize;
                     let last = *self.last[index].get_or_insert(sequence);
@@ -188,7 +191,11 @@ impl Tail {
         let sequence = record.sequence;
         let index = partition as usize;
         self.taken = Some((partition, sequence));
+        let timeline = self.context.timelines.get(partition);
         match self.last[index].replace(sequence) {
+            // A server may count a lost end as deleted, and go on behind it. Holders of positions before the new epoch
+            // are told of the loss, and what the log still has is whole.
+            Some(last) if timeline.begins_at(last + 1) || timeline.begins_at(sequence) => {}
             Some(last) if sequence > last + 1 => {
                 let missed = sequence - last - 1;
                 tracing::error!(partition, after = last, missed, "batches left the log before they were read");
@@ -201,7 +208,7 @@ impl Tail {
         }
         self.whole_after[index].get_or_insert(sequence - 1);
         self.context.clocks[index].observe(record.stored);
-        self.context.timelines.get(partition).position(sequence, 0).epoch
+        timeline.position(sequence, 0).epoch
     }
 
     fn is_early(&self, record: &Record) -> bool {

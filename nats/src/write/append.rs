@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::context::Context;
 use crate::epoch::continuity::record_loss;
+use crate::epoch::evidence::known_end;
 use crate::error::AppendError;
 use crate::own_batches::OwnBatch;
 use crate::read::clock::Reading;
@@ -182,10 +183,10 @@ impl Turns {
                 None => return,
             };
             let Some(context) = self.context.upgrade() else { return };
-            let waiting = self.fill(first);
-            let Some(batch) = self.batch(&context, &reading, &waiting) else { continue };
             let memory = &context.memories[self.partition as usize];
             let seen = memory.last();
+            let waiting = self.fill(first);
+            let Some(batch) = self.batch(&context, &reading, seen, &waiting) else { continue };
             let own_batches = &context.own_batches[self.partition as usize];
             let events: Vec<Arc<Event>> = waiting.iter().filter_map(|waiting| waiting.event.clone()).collect();
             if events.len() == waiting.len() {
@@ -203,7 +204,8 @@ impl Turns {
                     // The callers get "unknown": the batch is stored, but a new epoch begins with it.
                     drop(waiting);
                     let reason = format!("it went back: what was appended after sequence {seen} has {sequence}");
-                    record_loss(&context, self.partition, reason, Some(sequence)).await;
+                    let known = known_end(context.timelines.get(self.partition), sequence);
+                    record_loss(&context, self.partition, reason, Some(known)).await;
                     return;
                 }
                 memory.acknowledged(sequence);
@@ -225,14 +227,11 @@ impl Turns {
                 return None;
             }
             let clock = &context.clocks[self.partition as usize];
-            if context.is_connected() {
-                let reading = match clock.last() {
-                    Some(reading) => Some(reading),
-                    None => clock.read(&context.jetstream).await.ok(),
-                };
-                if reading.is_some() {
-                    return reading;
-                }
+            if context.is_connected()
+                && let Ok(reading) = clock.read_here(&context.jetstream).await
+                && !context.is_superseded(self.partition, &reading)
+            {
+                return Some(reading);
             }
             self.way.send_replace(Way::Closed);
             drop(context);
@@ -271,7 +270,7 @@ impl Turns {
     }
 
     /// Builds the batch. It expires with the event that has the least time left. `None`: nobody waits any more.
-    fn batch(&self, context: &Context, reading: &Reading, waiting: &[Waiting]) -> Option<Batch> {
+    fn batch(&self, context: &Context, reading: &Reading, seen: u64, waiting: &[Waiting]) -> Option<Batch> {
         let answer_by = waiting.iter().map(|waiting| waiting.deadline).min()?;
         // A quarter of the deadline remains for resolving the outcome.
         let lifetime = answer_by.left().saturating_sub(context.config.append_deadline() / 4);
@@ -287,6 +286,7 @@ impl Turns {
             expires_here: Moment::now() + lifetime,
             answer_by,
             after: reading.last_sequence,
+            known_end: known_end(context.timelines.get(self.partition), seen),
         })
     }
 }

@@ -14,6 +14,7 @@ use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
 use bytes::Bytes;
+use chat::Position;
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use runtime::Moment;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::context::Context;
+use crate::epoch::evidence::set_known_end;
 use crate::error::AppendError;
 use crate::jetstream::timestamp;
 use crate::partition;
@@ -58,6 +60,8 @@ pub(crate) struct Batch {
     pub(crate) answer_by: Moment,
     /// The batch will stand after this sequence.
     pub(crate) after: u64,
+    /// How far this process knew the partition to reach before the first attempt.
+    pub(crate) known_end: Position,
 }
 
 /// Whether the log accepts appends.
@@ -137,6 +141,7 @@ impl Batch {
     async fn attempt(&self, context: &Context, id: &str) -> Attempt {
         let mut headers = HeaderMap::new();
         set_expiry(&mut headers, self.expires);
+        set_known_end(&mut headers, self.known_end);
         let message = PublishMessage::build().headers(headers).message_id(id).payload(self.payload.clone());
         let subject = partition::subject(self.partition);
         let publish = async { context.jetstream.send_publish(subject, message).await?.await };
@@ -154,9 +159,12 @@ impl Batch {
     /// Decides whether an acknowledged batch was stored in time, so that it counts.
     async fn acknowledged(&self, context: &Context, id: &str, sequence: u64) -> Result<u64, AppendError> {
         let clock = &context.clocks[self.partition as usize];
-        if let Ok(reading) = clock.fresh(&context.jetstream).await
-            && reading.latest() + MARGIN <= self.expires
-        {
+        let reading = clock.fresh(&context.jetstream).await;
+        // The positions that this process would answer with may be those of a lost part.
+        if reading.as_ref().is_ok_and(|reading| context.is_superseded(self.partition, reading)) {
+            return Err(AppendError::Unknown);
+        }
+        if reading.is_ok_and(|reading| reading.latest() + MARGIN <= self.expires) {
             return Ok(sequence);
         }
         while !self.answer_by.is_past() {
@@ -184,6 +192,7 @@ impl Batch {
         loop {
             if context.is_connected()
                 && let Ok(reading) = clock.read(&context.jetstream).await
+                && !context.is_superseded(self.partition, &reading)
                 && reading.earliest() > self.expires + SKEW
                 && let Some(end) = self.fence(context).await
             {
