@@ -167,6 +167,33 @@ fn the_bytes_of_a_sweep_are_counted_and_leave_with_it() {
     assert_eq!((window.bytes, window.rooms[&room(1)].sweeps.len()), (before, 0));
 }
 
+#[test]
+fn a_large_sweep_is_in_one_page_and_in_as_many_frames_as_the_protocol_allows() {
+    let mut window = Window::new(ROOMY);
+    let messages = (0..1_500).map(|index| said(7, at(1, index), "raid")).collect();
+    window.push(messages, Instant::now());
+    let swept = sweep(at(2, 0), texts_rule(&["raid"]));
+    window.push(vec![swept], Instant::now());
+    let limit = Limit { events: 1_000, bytes: 32 * 1024 };
+    let page = window.after(room(1), 7, Some(at(1, 1_500)), limit);
+    assert_eq!((page.events.len(), page.is_partial), (1_501, false));
+    let (mut rest, mut frames) = (&page.events[..], Vec::new());
+    while !rest.is_empty() {
+        let (frame, after) = rest.split_at(v1::fitting(rest));
+        let text = v1::frame(frame, |kept| v1::object(kept, Visibility::default())).unwrap();
+        assert!(frame.len() <= 1_000 && text.len() < 512 * 1024, "{} events, {} bytes", frame.len(), text.len());
+        frames.push(text);
+        rest = after;
+    }
+    assert!(frames.len() > 1);
+    let last: Value = serde_json::from_str(frames.last().unwrap()).unwrap();
+    assert_eq!(last["position"], "7-2-0");
+    // A client that has seen only a part gets all of it again.
+    let first: Value = serde_json::from_str(&frames[0]).unwrap();
+    let again = window.after(room(1), 7, first["position"].as_str().unwrap().parse().ok(), limit);
+    assert_eq!(again.events, page.events);
+}
+
 /// A step of the test, about the message or the sweep that came so many before.
 #[derive(Debug, Clone)]
 enum Step {
