@@ -298,7 +298,8 @@ table! {
                  can no longer be undone."), NOT_SENT, see SWEEPS;
     { SweepIdInvalid } => Sweep, 400, "sweep_id_invalid", "The sweepId must be a UUID.", NOT_SENT, see SWEEPS;
     { NotSwept } => Sweep, 404, "not_swept",
-        "No such sweep of the room can be undone. It may be undone already, or its time may be over.", NOT_SENT, see SWEEPS;
+        "No such sweep of the room can be undone. It may be undone already, or its time may be over.", NOT_SENT,
+        see SWEEPS;
     { NotHeld } => Held, 404, "not_held",
         "No such message waits for a moderator in the room. Its time may be over, or it was deleted.", NOT_SENT, see HOLDS;
     { AlreadyReleased } => Held, 409, "already_released",

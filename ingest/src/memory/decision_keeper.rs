@@ -299,8 +299,7 @@ fn unname(decision: &mut Event, user: UserIdx) -> bool {
     is_named || is_described || is_in_rule
 }
 
-/// Removes the erased user from the rule of a sweep, with the reason, and every text: the user may have written it. Only
-/// the list of sweeps shows the rule. Returns whether there was something to remove.
+/// Removes an erased user, with the reason, and every text: the user may have written it. Returns whether it changed.
 fn forget_in_rule(RoomSwept { rule, reason, .. }: &mut RoomSwept, user: UserIdx) -> bool {
     let texts = rule.texts.as_mut().filter(|texts| !texts.is_empty());
     let has_texts = texts.map(Vec::clear).is_some();
