@@ -164,8 +164,8 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
     }
 }
 
-/// Sweeps again and again: removes old texts and rules, backfills what earlier versions did not write, finishes abandoned
-/// erasures. Never ends.
+/// Sweeps again and again: removes old texts and rules, backfills what earlier versions did not write, finishes
+/// abandoned erasures. Never ends.
 pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
     let interval = config.retention.sweep.get();
     loop {

@@ -1,5 +1,5 @@
-//! What a sweep would delete: a replay of the events of a room, which remembers the messages that match and whether another
-//! decision has deleted them already.
+//! What a sweep would delete: a replay of the events of a room, which remembers the messages that match and whether
+//! another decision has deleted them already.
 
 use std::collections::HashMap;
 
@@ -45,8 +45,8 @@ impl SweepPreview {
         SweepPreview { rule, since, messages: Vec::new(), places: HashMap::new(), swept: HashMap::new() }
     }
 
-    /// Applies an event of the room or of every room, in the log's order and each once. `at`: its time, as readers of the
-    /// log believe it.
+    /// Applies an event of the room or of every room, in the log's order and each once. `at`: its time, as readers of
+    /// the log believe it.
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
         match &event.body {
             Body::MessagePosted(MessagePosted { user, text, flags, .. }) => self.post(event.id, at, user, text, flags),

@@ -1,5 +1,5 @@
-//! Text folding, for searches and for the rules of sweeps: texts are folded before they are compared, so that case, width
-//! and Unicode form do not matter.
+//! Text folding, for searches and for the rules of sweeps: texts are folded before they are compared, so that case,
+//! width and Unicode form do not matter.
 //!
 //! Folding is Unicode's `NFKC_Casefold` with two differences. Standalone Hangul letters (`ㅋㅋㅋ`, `ㅠㅠ`) stay as they are:
 //! NFKC would compose `ㅇㅠ` into a syllable, and `ㅇㅠㅠ` would no longer contain `ㅠㅠ`. The four forms of the Turkish i

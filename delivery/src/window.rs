@@ -5,8 +5,8 @@
 //! - A reader learns of a gap if events after its position were evicted.
 //! - The window stays within its bounds, whatever the number of rooms and readers.
 //! - A room within its share keeps its events, however much other rooms say.
-//! - A deleted text is not handed out again unless its message is restored, or the sweep undone, and no part of a message whose author was
-//!   erased is.
+//! - A deleted text is not handed out again unless its message is restored, or the sweep undone, and no part of a
+//!   message whose author was erased is.
 //!
 //! **Shares.** An event is evicted when it is too old. When the window is full, the oldest event of the largest room is
 //! evicted first. A room's share is the bytes of the window divided by the number of rooms in it. A room within its

@@ -212,8 +212,8 @@ impl Log {
         lookup::find(&self.context, presenter, id, after, most).await
     }
 
-    /// Hands out what the room's partition has of the room and of every room, from the first batch stored at or after that
-    /// time to the present end, each event once. It reads at most `most` events of all rooms.
+    /// Hands out what the room's partition has of the room and of every room, from the first batch stored at or after
+    /// that time to the present end, each event once. It reads at most `most` events of all rooms.
     pub async fn scan(
         &self,
         presenter: PresenterIdx,

@@ -61,8 +61,8 @@ pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Res
     Ok(())
 }
 
-/// Puts the pseudonym in place of the user in the rules of sweeps, and removes the reasons of those. Repeating it changes
-/// nothing. The receipt does not count it: a rule is no decision about one user.
+/// Puts the pseudonym in place of the user in the rules of sweeps, and removes the reasons of those. Repeating it
+/// changes nothing. The receipt does not count it: a rule is no decision about one user.
 async fn rename_in_rules(database: &Database, erasure: &ErasureDocument, others: &Tombstones) -> Result<(), Failure> {
     let (user, pseudonym) = (erasure.user_idx, erasure.pseudonym);
     let mut about = erasure.range("position", others.all());

@@ -122,7 +122,8 @@ pub(crate) struct DecisionDocument {
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<UserDocument>,
-    /// Of decisions about a message, and of `message.held`: the message. Of a notice: itself. `sweep.undone`: the sweep.
+    /// Of decisions about a message, and of `message.held`: the message. Of a notice: itself. `sweep.undone`: the
+    /// sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
     /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user. About held messages: the

@@ -1,10 +1,10 @@
 //! Sweeps: one event hides every message that matches its rule, and another undoes that. The window knows what each
 //! sweep hides for as long as it holds the sweep, so that undoing one shows exactly that again.
 //!
-//! Clients know deletions and restorations of single messages. So a reader gets a sweep as the deletions of its messages,
-//! and its end as their restorations, with the messages. They stand just before the event itself, in the same page: a
-//! reader that has the event has all of them. They are made when they are read, so they show nothing that was hidden
-//! meanwhile.
+//! Clients know deletions and restorations of single messages. So a reader gets a sweep as the deletions of its
+//! messages, and its end as their restorations, with the messages. They stand just before the event itself, in the
+//! same page: a reader that has the event has all of them. They are made when they are read, so they show nothing that
+//! was hidden meanwhile.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

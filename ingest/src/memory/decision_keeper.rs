@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use chat::settings::OwnSettings;
 use chat::{
-    Body, Event, MessagePinned, MessageUnpinned, ModeratorAdded, ModeratorRemoved, Position, RoomSwept, RoomUpdated,
-    SweepUndone, User, UserBanned, UserIdx, UserUnbanned, now,
+    Body, Event, MessagePinned, MessageUnpinned, ModeratorAdded, ModeratorRemoved, Position, RoomUpdated, SweepUndone,
+    User, UserBanned, UserIdx, UserUnbanned, now,
 };
 use jiff::Timestamp;
 use nats::{Decisions, Entry, Subject, Timelines};
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::moderation::sweeps::UNDOABLE_FOR;
+use crate::moderation::sweeps::{UNDOABLE_FOR, forget_in_rule};
 
 /// The pause before failed writes are retried.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -299,19 +299,6 @@ fn unname(decision: &mut Event, user: UserIdx) -> bool {
     is_named || is_described || is_in_rule
 }
 
-/// Removes the erased user from the rule of a sweep, with the reason, and every text: the user may have written it. Only
-/// the list of sweeps shows the rule. Returns whether there was something to remove.
-fn forget_in_rule(RoomSwept { rule, reason, .. }: &mut RoomSwept, user: UserIdx) -> bool {
-    let texts = rule.texts.as_mut().filter(|texts| !texts.is_empty());
-    let has_texts = texts.map(Vec::clear).is_some();
-    let users = rule.users.as_mut().filter(|users| users.contains(&user));
-    let is_listed = users.map(|users| users.retain(|other| *other != user)).is_some();
-    if is_listed {
-        *reason = None;
-    }
-    has_texts || is_listed
-}
-
 /// What a decision says in people's words.
 struct Words<'a> {
     by: &'a mut User,
@@ -342,7 +329,7 @@ fn words_of(body: &mut Body) -> Option<Words<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use chat::{PresenterIdx, Role};
+    use chat::{PresenterIdx, Role, RoomSwept};
 
     use super::*;
 

@@ -1,5 +1,5 @@
-//! Tells what a sweep would delete, without making it: reads the log itself, which has everything recent, archived or not.
-//! This file does not know HTTP.
+//! Tells what a sweep would delete, without making it: reads the log itself, which has everything recent, archived or
+//! not. This file does not know HTTP.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! The rules in force: bans, moderators, pinned messages, sweeps and rooms' settings, replayed from the log in its order. Every node replays the
-//! same log, so all nodes decide alike. Every lookup takes the time, so that a ban or a setting ends on time. A ban
-//! takes about 100 bytes here. Its author and reason are in the bucket of decisions, and read there on request
-//! (`memory/decision_keeper.rs`).
+//! The rules in force: bans, moderators, pinned messages, sweeps and rooms' settings, replayed from the log in its
+//! order. Every node replays the same log, so all nodes decide alike. Every lookup takes the time, so that a ban or a
+//! setting ends on time. A ban takes about 100 bytes here. Its author and reason are in the bucket of decisions, and
+//! read there on request (`memory/decision_keeper.rs`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -261,7 +261,8 @@ impl Rules {
         known >= Some(position)
     }
 
-    /// Forgets bans, roles, pins, sweeps and settings that have ended. Only for when no older decision can arrive any more.
+    /// Forgets bans, roles, pins, sweeps and settings that have ended. Only for when no older decision can arrive any
+    /// more.
     pub(crate) fn tidy(&self, now: Timestamp) {
         let mut state = self.state.write();
         state.bans.retain(|_, latest| latest.holds(now));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chat::{Body, Event, EventId, Position, PresenterIdx, SweepRule, UserIdx};
+use chat::{Body, Event, EventId, Position, PresenterIdx, RoomSwept, SweepRule, UserIdx};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -178,6 +178,18 @@ impl LatestDecision {
     fn is_undoable(&self, now: Timestamp) -> bool {
         self.made.is_some_and(|made| now < made + UNDOABLE_FOR)
     }
+}
+
+/// Removes an erased user, with the reason, and every text: the user may have written it. Returns whether it changed.
+pub(crate) fn forget_in_rule(RoomSwept { rule, reason, .. }: &mut RoomSwept, user: UserIdx) -> bool {
+    let texts = rule.texts.as_mut().filter(|texts| !texts.is_empty());
+    let has_texts = texts.map(Vec::clear).is_some();
+    let users = rule.users.as_mut().filter(|users| users.contains(&user));
+    let is_listed = users.map(|users| users.retain(|other| *other != user)).is_some();
+    if is_listed {
+        *reason = None;
+    }
+    has_texts || is_listed
 }
 
 #[cfg(test)]

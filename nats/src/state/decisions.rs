@@ -110,9 +110,10 @@ impl Decisions {
         Ok(DecisionSnapshot { entries: entries.into_values().collect(), checkpoints })
     }
 
-    /// Hands out every decision, one by one, so that memory need not hold them all: most have up to
-    /// 8 KB, a sweep may have 64 KB, and there may be 100,000. A decision that is written meanwhile may come twice; the last one is in force. Returns the
-    /// checkpoint of each partition: every decision up to there was handed out, unless a later one replaced it.
+    /// Hands out every decision, one by one, so that memory need not hold them all: most have up to 8 KB, a sweep may
+    /// have 64 KB, and there may be 100,000. A decision that is written meanwhile may come twice; the last one is in
+    /// force. Returns the checkpoint of each partition: every decision up to there was handed out, unless a later one
+    /// replaced it.
     pub async fn each(&self, mut take: impl FnMut(Entry)) -> Result<Vec<Position>, Error> {
         self.read(|_, entry| take(entry)).await
     }

@@ -19,7 +19,8 @@ pub(super) const UNDONE: &str = "sweep.undone";
 /// A day: a sweep that is older when it is undone was undone by a version with another bound, or by hand.
 const LONGEST_UNDOABLE_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 
-/// Matches the messages that the sweep deletes, at any position. None: it deletes nothing, or its rule has been removed.
+/// Matches the messages that the sweep deletes, at any position. None: it deletes nothing, or its rule has been
+/// removed.
 pub(super) async fn about(database: &Database, sweep: &DecisionDocument) -> Result<Option<Document>, Failure> {
     let (Some(since), Some(rule), Some(room)) = (sweep.swept_from, &sweep.rule, sweep.presenter_idx) else {
         return Ok(None);
@@ -94,8 +95,8 @@ pub(super) async fn unmark(database: &Database, sweep: &DecisionDocument) -> Res
     Ok(())
 }
 
-/// Applies the sweeps again that a copy of the decision may have undone: another copy, about another sweep, is the first
-/// one.
+/// Applies the sweeps again that a copy of the decision may have undone: another copy, about another sweep, is the
+/// first one.
 pub(super) async fn reapply(database: &Database, undoing: &DecisionDocument) -> Result<(), Failure> {
     if undoing.kind != UNDONE {
         return Ok(());

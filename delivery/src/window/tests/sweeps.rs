@@ -235,6 +235,12 @@ struct Message {
     sweeps: Vec<EventId>,
 }
 
+impl Message {
+    fn is_shown(&self) -> bool {
+        !self.is_deleted && self.sweeps.is_empty()
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -311,7 +317,7 @@ proptest! {
             window.push(vec![incoming], Instant::now());
             let shown: BTreeMap<String, Option<String>> = messages
                 .iter()
-                .map(|it| (it.id.to_string(), (!it.is_deleted && it.sweeps.is_empty()).then(|| text(it.is_raid).to_owned())))
+                .map(|it| (it.id.to_string(), it.is_shown().then(|| text(it.is_raid).to_owned())))
                 .collect();
             let mut fresh = PageOfClient::default();
             let of_window = events(&window, None).into_iter().filter(|event| event["type"] == "message.posted");
@@ -321,7 +327,7 @@ proptest! {
         let hidden_by_purge = |id: &String| client.0.get(id).is_none();
         for message in &messages {
             let id = message.id.to_string();
-            let is_shown = !message.is_deleted && message.sweeps.is_empty();
+            let is_shown = message.is_shown();
             // A message that was purged and not restored is no longer in this client's page.
             prop_assert!(hidden_by_purge(&id) || client.0[&id].is_some() == is_shown, "{id} of {client:?}");
             prop_assert!(!is_shown || !hidden_by_purge(&id));

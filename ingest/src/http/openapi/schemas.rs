@@ -61,8 +61,18 @@ schema!(
     pub(crate) SweepRule,
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .property("texts", list(Text::schema(), MOST_TEXTS, "The text is one of these. Case, width and Unicode form do not matter."))
-        .property("users", list(UserIdx::schema(), MOST_USERS, "The author is one of these. Without users only messages of viewers match."))
+        .property(
+            "texts",
+            list(Text::schema(), MOST_TEXTS, "The text is one of these. Case, width and Unicode form do not matter.")
+        )
+        .property(
+            "users",
+            list(
+                UserIdx::schema(),
+                MOST_USERS,
+                "The author is one of these. Without users only messages of viewers match."
+            )
+        )
         .property(
             "label",
             string()

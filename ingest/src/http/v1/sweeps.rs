@@ -129,8 +129,8 @@ struct SweepsBody {
 
 /// Sweep a room
 ///
-/// One decision deletes every message that was sent in the last `secondsBack` seconds and matches the rule. With `dryRun`
-/// nothing is deleted, and the answer tells what would be.
+/// One decision deletes every message that was sent in the last `secondsBack` seconds and matches the rule. With
+/// `dryRun` nothing is deleted, and the answer tells what would be.
 #[utoipa::path(
     post,
     path = "/v1/rooms/{presenterIdx}/sweeps",
