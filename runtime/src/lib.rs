@@ -1,6 +1,6 @@
 //! A clock that counts while the machine is suspended, background tasks that are named, supervised and awaited, timers
-//! that are used again, a bounded map, and the id of the request that a task works for. The crate does not know chat, HTTP
-//! or the log.
+//! that are used again, a bounded map, and the id of the request that a task works for. The crate does not know chat,
+//! HTTP or the log.
 
 mod clock;
 mod request_id;

@@ -1,5 +1,5 @@
-//! The id of the request that a task works for. Each line of the log that the request causes has it, so that an operator
-//! finds what a caller reports.
+//! The id of the request that a task works for. Each line of the log that the request causes has it, so that an
+//! operator finds what a caller reports.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ enum Id {
 }
 
 impl RequestId {
-    /// 128 bytes: a `traceparent` or two UUIDs fit, and neither an answer nor a line of the log can be made large with it.
+    /// 128 bytes: a `traceparent` or two UUIDs fit, and it makes neither an answer nor a line of the log large.
     pub const LONGEST_BYTES: usize = 128;
 
     /// The id that a caller gave. None: it is empty, too long or not visible ASCII.

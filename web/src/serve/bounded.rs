@@ -1,4 +1,4 @@
-//! Answers one request within its bounds: the deadline, a panic, a valid `Host`, and what all answers together may hold.
+//! Answers one request within its bounds: the deadline, a panic, a valid `Host`, and what all answers together hold.
 //! The fast path answers within the same bounds as the router's layers.
 
 use std::convert::Infallible;

@@ -22,8 +22,8 @@ impl RequestIds {
         RequestIds { origin: (hash >> 32) as u32, next: AtomicU64::new(0) }
     }
 
-    /// The id of a request with these headers. Several ids, or one that is empty, too long or not visible ASCII, count as
-    /// none.
+    /// The id of a request with these headers. Several ids, or one that is empty, too long or not visible ASCII, count
+    /// as none.
     pub(super) fn of(&self, headers: &HeaderMap) -> RequestId {
         let given = headers.get(X_REQUEST_ID).and_then(|id| {
             let is_only = headers.get_all(X_REQUEST_ID).iter().nth(1).is_none();
