@@ -324,7 +324,7 @@ proptest! {
             of_window.for_each(|event| fresh.take(&event));
             prop_assert_eq!(&fresh.0, &shown);
         }
-        let hidden_by_purge = |id: &String| client.0.get(id).is_none();
+        let hidden_by_purge = |id: &String| !client.0.contains_key(id);
         for message in &messages {
             let id = message.id.to_string();
             let is_shown = message.is_shown();
