@@ -20,6 +20,8 @@ const TYPES = [
   'notice.posted',
   'report.closed',
   'room.cleared',
+  'room.swept',
+  'sweep.undone',
   'room.updated',
   'user.banned',
   'user.unbanned',
