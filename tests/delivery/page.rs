@@ -84,14 +84,10 @@ impl Page {
         let seen = self.presenter.see().await;
         if let Seen::Frame(frame) = &seen {
             check_frame(frame);
-        }
-        if let Seen::Frame(frame) = &seen
-            && frame["type"] == "events"
-        {
-            let events = frame["events"].as_array().unwrap();
-            assert!((1..=1_000).contains(&events.len()), "{} events in a frame", events.len());
-            assert_eq!(frame["position"], events.last().unwrap()["position"]);
-            self.position = frame["position"].as_str().map(str::to_owned);
+            if let Some(events) = frame.get("events").and_then(Value::as_array) {
+                assert_eq!(frame["position"], events.last().unwrap()["position"]);
+                self.position = frame["position"].as_str().map(str::to_owned);
+            }
         }
         seen
     }
