@@ -239,8 +239,26 @@ async fn take_back_page(database: &Database, wrongly: &Document, member: &str) -
 /// Removes the marks of decisions that do not delete these messages: an earlier copy of a message replaced a later one,
 /// which was another. Then applies the decisions about them.
 pub(crate) async fn release(database: &Database, ids: Vec<String>) -> Result<(), Failure> {
-    sweeps::release(database, &ids).await?;
-    purge::release(database, ids).await
+    let marked = doc! { "_id": { "$in": &ids }, "deleted": { "$exists": true } };
+    let marked: Vec<MessageDocument> = database.find(&database.messages(), marked, 0).await?;
+    let decisions: BTreeSet<&str> =
+        marked.iter().filter_map(|message| Some(message.deleted.as_ref()?.decision.as_str())).collect();
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    let decisions: Vec<&str> = decisions.into_iter().collect();
+    let decisions = doc! { "_id": { "$in": decisions }, "type": { "$in": [SWEPT, BANNED] } };
+    let decisions: Vec<DecisionDocument> = database.find(&database.decisions(), decisions, 0).await?;
+    for decision in decisions {
+        let stale =
+            if decision.kind == SWEPT { sweeps::stale(database, &decision).await? } else { purge::stale(&decision) };
+        if let Some(mut stale) = stale {
+            stale.insert("_id", doc! { "$in": &ids });
+            stale.insert("deleted.decision", &decision.id);
+            take_back(database, stale, "deleted").await?;
+        }
+    }
+    Ok(())
 }
 
 fn decided_by(decision: &DecisionDocument) -> Option<i64> {

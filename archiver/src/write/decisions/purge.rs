@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use mongodb::bson::{Document, doc};
 
-use super::{MessagePlace, reconcile};
+use super::MessagePlace;
 use crate::mongo::database::Database;
-use crate::mongo::documents::{DecisionDocument, ErasureDocument, MessageDocument};
+use crate::mongo::documents::{DecisionDocument, ErasureDocument};
 use crate::mongo::failure::Failure;
 
 /// The type of the decision.
@@ -32,33 +32,10 @@ pub(super) async fn candidates(database: &Database, messages: &[&MessagePlace]) 
     Ok(doc! { "$and": [{ "type": BANNED, "purgeFrom": { "$exists": true } }, theirs] })
 }
 
-/// Removes the marks of bans that do not purge these messages: an earlier copy of a message replaced a later one, which
-/// was sent at another time. Then applies the decisions about them.
-pub(super) async fn release(database: &Database, ids: Vec<String>) -> Result<(), Failure> {
-    let marked = doc! { "_id": { "$in": ids }, "deleted": { "$exists": true } };
-    let marked: Vec<MessageDocument> = database.find(&database.messages(), marked, 0).await?;
-    let decisions: BTreeSet<&str> =
-        marked.iter().filter_map(|message| Some(message.deleted.as_ref()?.decision.as_str())).collect();
-    if decisions.is_empty() {
-        return Ok(());
-    }
-    let bans = doc! { "_id": { "$in": decisions.into_iter().collect::<Vec<_>>() }, "type": BANNED };
-    let bans: Vec<DecisionDocument> = database.find(&database.decisions(), bans, 0).await?;
-    for ban in bans {
-        let is_stale = |message: &&MessageDocument| {
-            message.deleted.as_ref().is_some_and(|deleted| deleted.decision == ban.id)
-                && ban.purge_from.is_some_and(|since| message.sent_at < since)
-        };
-        let stale: Vec<&MessageDocument> = marked.iter().filter(is_stale).collect();
-        let ids: Vec<&str> = stale.iter().map(|message| message.id.as_str()).collect();
-        let theirs = doc! { "_id": { "$in": ids }, "deleted.decision": &ban.id, "sentAt": { "$lt": ban.purge_from } };
-        let collection = database.messages();
-        let unset = doc! { "$unset": { "deleted": "" } };
-        database.ask(async move { collection.update_many(theirs, unset).await }).await?;
-        let places: Vec<MessagePlace> = stale.into_iter().map(MessagePlace::from).collect();
-        reconcile(database, &places).await?;
-    }
-    Ok(())
+/// Matches the messages that the ban does not purge, although it is about their author. None: it purges nothing.
+pub(super) fn stale(ban: &DecisionDocument) -> Option<Document> {
+    let since = ban.purge_from?;
+    Some(doc! { "sentAt": { "$lt": since } })
 }
 
 /// The numbers and pseudonyms of the same users.

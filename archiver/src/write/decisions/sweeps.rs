@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use mongodb::bson::{DateTime, Document, doc};
 
-use super::{apply, purge, take_back, take_back_page};
+use super::{apply, purge, take_back_page};
 use crate::mongo::database::Database;
-use crate::mongo::documents::{DecisionDocument, MessageDocument, SWEPT};
+use crate::mongo::documents::{DecisionDocument, SWEPT};
 use crate::mongo::failure::Failure;
 
 /// The type of the decision that undoes one.
@@ -108,23 +108,7 @@ pub(super) async fn reapply(database: &Database, undoing: &DecisionDocument) -> 
     Box::pin(apply(database, sweeps, None, &[])).await
 }
 
-/// Removes the marks of sweeps that are not about these messages: an earlier copy of a message replaced a later one.
-/// Then applies the decisions about them.
-pub(super) async fn release(database: &Database, ids: &[String]) -> Result<(), Failure> {
-    let marked = doc! { "_id": { "$in": ids }, "deleted": { "$exists": true } };
-    let marked: Vec<MessageDocument> = database.find(&database.messages(), marked, 0).await?;
-    let decisions: BTreeSet<&str> =
-        marked.iter().filter_map(|message| Some(message.deleted.as_ref()?.decision.as_str())).collect();
-    if decisions.is_empty() {
-        return Ok(());
-    }
-    let sweeps = doc! { "_id": { "$in": decisions.into_iter().collect::<Vec<_>>() }, "type": SWEPT };
-    let sweeps: Vec<DecisionDocument> = database.find(&database.decisions(), sweeps, 0).await?;
-    for sweep in sweeps {
-        if let Some(about) = about(database, &sweep).await? {
-            let stale = doc! { "_id": { "$in": ids }, "deleted.decision": &sweep.id, "$nor": [about] };
-            take_back(database, stale, "deleted").await?;
-        }
-    }
-    Ok(())
+/// Matches the messages that the sweep does not delete. None: it deletes nothing.
+pub(super) async fn stale(database: &Database, sweep: &DecisionDocument) -> Result<Option<Document>, Failure> {
+    Ok(about(database, sweep).await?.map(|about| doc! { "$nor": [about] }))
 }
