@@ -163,7 +163,10 @@ async fn a_deletion_and_a_clearing_are_answered_shown_archived_and_known_to_the_
         assert_eq!(deleted.get_str("decision").unwrap(), clearing["id"].as_str().unwrap());
     }
     let messages = everything.archive.collection::<Document>("chatting_log");
-    let after = messages.find_one(doc! { "message": "after" }).await.unwrap().unwrap();
+    let after = eventually("what is said after a clearing is archived", PATIENCE, async || {
+        messages.find_one(doc! { "message": "after" }).await.unwrap()
+    })
+    .await;
     assert!(!after.contains_key("deleted"), "{after}");
 }
 

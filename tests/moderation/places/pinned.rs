@@ -43,7 +43,11 @@ async fn a_notice_is_answered_shown_to_everybody_archived_and_deleted_as_a_messa
     assert_archived(&audited, "notice.posted", doc! { "presenterIdx": PRESENTER, "target": &target });
     assert_eq!(audited.get_document("by").unwrap().get_i64("userIdx").unwrap(), MODERATOR);
     let messages = everything.archive.collection::<Document>("chatting_log");
-    let archived = messages.find_one(doc! { "_id": &target }).await.unwrap().unwrap();
+    // The archive stores decisions first.
+    let archived = eventually("the notice is archived", PATIENCE, async || {
+        messages.find_one(doc! { "_id": &target }).await.unwrap()
+    })
+    .await;
     assert_eq!((archived.get_bool("notice").unwrap(), archived.get_str("message").unwrap()), (true, "the quiz starts"));
 
     let world = &everything.world;
