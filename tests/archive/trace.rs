@@ -1,8 +1,10 @@
 //! The trace of a message: accepted, acknowledged by the presenter's page, archived, deleted. It is compared with what
 //! the test itself saw.
 
-use async_nats::jetstream;
-use chat::{Body, Event, EventId, MessageRestored, Position, RoomCleared};
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{self, AckKind};
+use chat::{Body, Event, EventId, MessageRestored, Position, RoomCleared, UserIdx};
+use futures_util::StreamExt as _;
 use mongodb::bson::doc;
 use serde_json::{Value, json};
 
@@ -247,4 +249,41 @@ async fn a_message_that_is_not_archived_yet_is_found_in_the_log() {
     })
     .await;
     assert_eq!(trace["accepted"]["position"], position.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_has_the_first_of_a_messages_two_places_also_while_the_archive_knows_only_the_second() {
+    let world = World::start().await;
+    let client = async_nats::connect(world.nats.url()).await.unwrap();
+    let stream = jetstream::new(client).get_stream("CHAT_0").await.unwrap();
+    let archiver = world.archiver().await;
+    let other: PullConsumer = eventually("the archive has its reader of the log", PATIENCE, async || {
+        stream.get_consumer(archiver::READER).await.ok()
+    })
+    .await;
+    archiver.kill();
+    let mut event = message(ROOM, "tried twice");
+    event.id = EventId::derived(event.presenter, UserIdx::try_from(7).unwrap(), "key");
+    let first = world.log.append(&event).await.unwrap();
+    // Another archiver takes the first copy, and does not come to store it.
+    let held = other.messages().await.unwrap().next().await.unwrap().unwrap();
+    let second = crate::support::log(&world.settings).await.append(&event).await.unwrap();
+    assert!(first < second);
+    let archiver = world.archiver().await;
+    let reader = Reader::analyst(&archiver);
+    assert_eq!(world.room(ROOM, 1).await[0].position, second);
+    eventually("the archiver knows how far it is", PATIENCE, async || {
+        let status = reader.get("/v1/status", &[]).await;
+        status["log"]["streams"][0]["archivedSequence"].is_u64().then_some(())
+    })
+    .await;
+
+    let trace = reader.get(&path(event.id), &[]).await;
+    assert_eq!(trace["accepted"]["position"], first.to_string());
+    assert_eq!(trace["archived"]["state"], "archived");
+
+    held.ack_with(AckKind::Nak(None)).await.unwrap();
+    eventually("both are archived", PATIENCE, async || (world.room(ROOM, 1).await[0].position == first).then_some(()))
+        .await;
+    assert_eq!(reader.get(&path(event.id), &[]).await["accepted"]["position"], first.to_string());
 }

@@ -26,7 +26,7 @@ use super::schemas;
 use super::state::{App, AppState};
 use super::time_format::time;
 use crate::acknowledgements::Shown;
-use crate::mongo::documents::{DecisionDocument, MessageDocument};
+use crate::mongo::documents::{DecisionDocument, MessageDocument, PositionDocument};
 use crate::query::trace;
 
 /// 1 s: the wait for a batch of the log. A trace without it lacks only the time at which the message was stored.
@@ -184,10 +184,13 @@ async fn trace_message(
     Query(PlaceQuery { position }): Query<PlaceQuery>,
 ) -> Result<impl IntoResponse, Refusal> {
     let room = tracer.room;
+    // Before the message is read: whatever is archived by then is in what is read.
+    let archived = app.archived(room);
     let trace = match trace::message(&app.database, room.get(), message_id).await? {
         Some(message) => {
             let sight = tracer.sight(message.user_idx)?;
-            of_archived(&app, room, message, sight).await?
+            let position = first_place(&app, room, message_id, &message, archived).await?;
+            of_archived(&app, room, message, position, sight).await?
         }
         None => {
             let entry = in_log(&app, room, message_id, position).await?;
@@ -207,9 +210,9 @@ async fn of_archived(
     app: &AppState,
     room: PresenterIdx,
     message: MessageDocument,
+    position: Position,
     sight: Sight,
 ) -> Result<TraceBody, Refusal> {
-    let position = message.position.position().ok_or(Refusal::MessageNotFound)?;
     let sent = Timestamp::from_millisecond(message.sent_at.timestamp_millis()).unwrap_or(Timestamp::MIN);
     let decisions = async {
         match sight {
@@ -253,6 +256,24 @@ async fn of_unarchived(app: &AppState, room: PresenterIdx, entry: &Entry) -> Tra
         deleted: None,
         decisions: None,
     }
+}
+
+/// The message's first place in the log. The log can have it twice, if two tries of a post under one key were stored.
+/// Until everything before the message is `archived`, the archive may know only the second of them.
+async fn first_place(
+    app: &AppState,
+    room: PresenterIdx,
+    id: EventId,
+    message: &MessageDocument,
+    archived: Option<PositionDocument>,
+) -> Result<Position, Refusal> {
+    let known = message.position.position().ok_or(Refusal::MessageNotFound)?;
+    let Some(archived) = archived.filter(|archived| *archived < message.position) else { return Ok(known) };
+    let finding = app.log.find_event(room, id, archived.sequence.unsigned_abs(), MOST_BATCHES);
+    Ok(match timeout(BATCH_WITHIN, finding).await {
+        Ok(Ok(Lookup::Found(entry))) => known.min(entry.position),
+        _ => known,
+    })
 }
 
 /// When the log stored the message, if it still has it.
