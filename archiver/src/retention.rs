@@ -21,6 +21,9 @@ use crate::{Config, Error};
 /// 1,000: the texts that one request removes.
 const PAGE: i64 = 1_000;
 
+/// 10 s: the pause before another attempt to repeat the erasures that the log has lost.
+const REPEAT_PAUSE: Duration = Duration::from_secs(10);
+
 /// A day: ingest undoes no sweep that is older.
 const UNDOABLE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -164,10 +167,15 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
     }
 }
 
-/// Sweeps again and again: removes old texts and rules, backfills what earlier versions did not write, finishes
-/// abandoned erasures. Never ends.
+/// Repeats erasures that the log has lost. Then it sweeps again and again: removes old texts and rules, backfills what
+/// earlier versions did not write, finishes abandoned erasures. Never ends.
 pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
     let interval = config.retention.sweep.get();
+    // Whoever notices that the log lost its end starts over, so once is enough.
+    while let Err(failure) = service::repeat_lost(&database, &log).await {
+        tracing::warn!("cannot repeat an erasure that the log has lost, retrying: {failure}");
+        sleep(REPEAT_PAUSE.min(interval)).await;
+    }
     loop {
         sleep(interval).await;
         // Retried by the next sweep. The writing side logs an outage of MongoDB.

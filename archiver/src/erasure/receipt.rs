@@ -168,6 +168,26 @@ pub(crate) async fn running_since(database: &Database, before: DateTime) -> Resu
     database.find(&database.erasures(), left, 0).await
 }
 
+/// The erasures that are done, and older than something that the log may have.
+pub(crate) async fn held_by_the_log(database: &Database) -> Result<Vec<ErasureDocument>, Failure> {
+    let held = doc! { "state": state(ErasureState::Done), "logHeldUntil": { "$gt": DateTime::now() } };
+    database.find(&database.erasures(), held, 0).await
+}
+
+/// Sets an erasure that is done to running again, in a log of these epochs. False: somebody else changed it first.
+pub(crate) async fn reopen(database: &Database, known: &ErasureDocument, epochs: &[i64]) -> Result<bool, Failure> {
+    let unchanged = doc! {
+        "_id": &known.id, "state": state(ErasureState::Done), "positions": &known.positions, "epochs": &known.epochs,
+    };
+    let update = doc! {
+        "$set": { "epochs": epochs, "state": state(ErasureState::Running) },
+        "$unset": { "finishedAt": "", "expiresAt": "" },
+    };
+    let collection = database.erasures();
+    let updated = database.ask(async move { collection.update_one(unchanged, update).await }).await?;
+    Ok(updated.modified_count == 1)
+}
+
 fn state(state: ErasureState) -> mongodb::bson::Bson {
     serialize_to_bson(&state).expect("a state is a string")
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chat::{Body, ErasureMode, Event, EventId, User, UserErased, UserIdx};
+use chat::{Body, ErasureMode, Event, EventId, Position, User, UserErased, UserIdx};
 use mongodb::bson::DateTime;
 use nats::Log;
 use runtime::for_same_request;
@@ -92,6 +92,24 @@ pub(crate) async fn finish_left(database: &Database, log: &Log, ago: Duration) -
             sweep::enforce(database, left).await?;
         } else {
             // Another copy in the log is harmless: the last one in each partition counts.
+            carry_out(database, log, &erasure, &event).await.map_err(Failure::Unavailable)?;
+        }
+    }
+    Ok(())
+}
+
+/// Carries out again the erasures whose events the log has lost with its end. The log still has messages from before
+/// them, and would show these to presenters and readers.
+pub(crate) async fn repeat_lost(database: &Database, log: &Log) -> Result<(), Failure> {
+    for known in receipt::held_by_the_log(database).await? {
+        let positions: Option<Vec<Position>> = known.positions.iter().map(|position| position.position()).collect();
+        if positions.is_some_and(|positions| log.timelines().have_everywhere(&positions)) {
+            continue;
+        }
+        let Some((erasure, event)) = event_of(&known, log) else { continue };
+        // One archiver repeats it. If that one dies, the erasure is one of those that are left.
+        if receipt::reopen(database, &known, &erasure.log.epochs).await? {
+            tracing::warn!(erasure = known.id, "the log has lost the event of an erasure: erasing the user again");
             carry_out(database, log, &erasure, &event).await.map_err(Failure::Unavailable)?;
         }
     }

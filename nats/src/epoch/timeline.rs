@@ -194,6 +194,13 @@ impl Timelines {
         self.get(self.partition_of(presenter)).standing(position)
     }
 
+    /// Whether each partition has one of these positions, as far as its timeline tells. No: it lost them with its end, or
+    /// they are of another log.
+    pub fn have_everywhere(&self, positions: &[Position]) -> bool {
+        let is_here = |timeline: &Timeline, position| matches!(timeline.standing(position), Standing::Here(_));
+        self.iter().all(|timeline| positions.iter().any(|position| is_here(timeline, *position)))
+    }
+
     /// Whether `one` precedes `other` in the same partition. A position of an earlier log precedes all of this one.
     pub fn is_before(&self, one: Position, other: Position) -> bool {
         one < other && self.partition(one).is_none_or(|partition| self.partition(other) == Some(partition))

@@ -116,6 +116,37 @@ async fn an_erasure_that_was_begun_before_the_log_lost_its_end_is_done_and_stand
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_the_log_loses_with_its_end_is_appended_again_and_hides_what_the_log_still_has() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    a_life(&world).await;
+    archived(&world).await;
+    let (status, receipt) = erase(&archiver, "remove").await;
+    assert_eq!((status.as_u16(), &receipt["state"]), (200, &json!("done")), "{receipt}");
+    archived(&world).await;
+
+    world.nats.stop().await;
+    world.nats.truncate("CHAT_0", 100);
+    world.nats.start_again().await;
+    assert_eq!(archiver.exit_code(PATIENCE).await, 70);
+    let log = crate::support::log(&world.settings).await;
+    assert!(!everything(&log).await.iter().any(|entry| entry.kind == EventKind::UserErased), "it is not lost");
+
+    archiver.start_as_a_service().await;
+    let entries = eventually("the log has the erasure again", PATIENCE, async || {
+        let entries = everything(&log).await;
+        entries.iter().any(|entry| entry.kind == EventKind::UserErased).then_some(entries)
+    })
+    .await;
+    // Delivery hides what is before it.
+    let shown = entries.iter().skip_while(|entry| entry.kind != EventKind::UserErased).skip(1);
+    assert_eq!(shown.count(), 0);
+    assert_eq!(done(&archiver).await["id"], receipt["id"]);
+    archived(&world).await;
+    assert_no_traces(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_that_one_partition_does_not_take_is_running_and_is_done_once_that_does() {
     let mut world = World::with_partitions(3).await;
     world.settings = world
