@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use async_nats::jetstream;
 use chat::Position;
-use nats::{Error, Log, Standing, Start};
+use nats::{Error, Log, Mark, Standing, Start};
 
 use super::{PATIENCE, config, everything, log, message, presenter, take, text};
 use crate::support::{NatsServer, Proxy, connect, eventually};
@@ -287,6 +287,34 @@ async fn a_loss_that_the_server_reports_as_deletions_is_noticed() {
     assert!(new[0].sequence > 40, "{}", new[0]);
     let mut tail = after.tail(Start::Oldest);
     take(&mut tail, left + 1).await;
+    let whole_after: Vec<u64> = tail.whole_after().map(|(_, position)| position.sequence).collect();
+    assert_eq!(whole_after, [0]);
+}
+
+/// Who notices the loss does not remember every message: the new epoch begins with messages that are left.
+#[tokio::test]
+async fn what_is_left_after_the_beginning_of_a_new_epoch_misses_nothing_either() {
+    let server = NatsServer::start().await;
+    let before = log(&server).await;
+    let mut tail = before.tail(Start::Oldest);
+    append(&before, (0..40).map(|number| format!("old {number}"))).await;
+    let read = take(&mut tail, 40).await;
+    let epoch = read[0].position.epoch;
+    let samples = [29, 39].map(|at| (read[at].position.sequence, read[at].stored)).into();
+    before.close().await;
+    server.stop().await;
+    server.truncate("CHAT_0", 500);
+    server.start_again().await;
+    let noticed = log(&server).await.compare(&Mark { partition: 0, epoch, samples }).await;
+    assert!(matches!(noticed, Err(Error::Replaced { .. })), "{noticed:?}");
+    let after = after_the_loss(&server).await;
+    let left = everything(&after).await;
+    assert!((31..40).contains(&left.len()), "{} of 40 are left", left.len());
+    assert_eq!((left[29].position.epoch, left[30].position.epoch > epoch), (epoch, true));
+    let new = append(&after, ["new".to_owned()]).await;
+    assert!(new[0].sequence > 40, "the server goes on behind the lost part: {}", new[0]);
+    let mut tail = after.tail(Start::Oldest);
+    take(&mut tail, left.len() + 1).await;
     let whole_after: Vec<u64> = tail.whole_after().map(|(_, position)| position.sequence).collect();
     assert_eq!(whole_after, [0]);
 }

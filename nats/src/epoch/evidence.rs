@@ -28,10 +28,19 @@ pub(crate) fn set_known_end(headers: &mut HeaderMap, end: Position) {
     headers.insert(KNOWN_END, end.to_string());
 }
 
+/// The epoch in which the writer of a batch appended. `None`: an older version wrote it.
+pub(crate) fn epoch_of_writer(headers: Option<&HeaderMap>) -> Option<u64> {
+    known_by_writer(headers).map(|known| known.epoch)
+}
+
+fn known_by_writer(headers: Option<&HeaderMap>) -> Option<Position> {
+    headers?.get(KNOWN_END)?.as_str().parse().ok()
+}
+
 /// The evidence against `timeline` in a batch with that sequence. `None`: nothing contradicts it. A loss that the
 /// timeline has is no contradiction: the batch is of a later epoch then.
 pub(crate) fn against(timeline: &Timeline, sequence: u64, headers: Option<&HeaderMap>) -> Option<Evidence> {
-    let known: Position = headers?.get(KNOWN_END)?.as_str().parse().ok()?;
+    let known = known_by_writer(headers)?;
     let place = timeline.position(sequence, 0);
     let Position { epoch, sequence: last, .. } = known;
     (place <= known).then(|| Evidence {

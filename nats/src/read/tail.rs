@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::context::Context;
+use crate::epoch::evidence::epoch_of_writer;
 use crate::epoch::timeline::{Standing, Timeline, Timelines};
 use crate::error::Error;
 use crate::own_batches::OwnBatches;
@@ -61,6 +62,8 @@ pub struct Tail {
     /// The partition and sequence handed out last. The next call of [`Tail::next`] confirms that the caller has
     /// processed it.
     taken: Option<(u32, u64)>,
+    /// For each partition the epoch in which the last batch received was written. `None`: it is not known.
+    written_in: Vec<Option<u64>>,
     /// For each partition the sequence after which no batch was missed. `None`: nothing was heard of it.
     whole_after: Vec<Option<u64>>,
     _stop: DropGuard,
@@ -118,6 +121,7 @@ impl Tail {
             since,
             last: vec![None; context.memories.len()],
             taken: None,
+            written_in: vec![None; context.memories.len()],
             whole_after: vec![None; context.memories.len()],
             _stop: CancellationToken::drop_guard(stop),
         }
@@ -192,10 +196,14 @@ impl Tail {
         let index = partition as usize;
         self.taken = Some((partition, sequence));
         let timeline = self.context.timelines.get(partition);
+        let epoch = timeline.position(sequence, 0).epoch;
+        let written_in = std::mem::replace(&mut self.written_in[index], epoch_of_writer(record.headers.as_ref()));
+        // The new epoch may begin before the lost part: nobody knew what was the last batch that is left.
+        let is_from_before = written_in.is_some_and(|written_in| written_in < epoch);
         match self.last[index].replace(sequence) {
             // A server may count a lost end as deleted, and go on behind it. Holders of positions before the new epoch
             // are told of the loss, and what the log still has is whole.
-            Some(last) if timeline.begins_at(last + 1) || timeline.begins_at(sequence) => {}
+            Some(last) if is_from_before || timeline.begins_at(last + 1) || timeline.begins_at(sequence) => {}
             Some(last) if sequence > last + 1 => {
                 let missed = sequence - last - 1;
                 tracing::error!(partition, after = last, missed, "batches left the log before they were read");
@@ -208,7 +216,7 @@ impl Tail {
         }
         self.whole_after[index].get_or_insert(sequence - 1);
         self.context.clocks[index].observe(record.stored);
-        timeline.position(sequence, 0).epoch
+        epoch
     }
 
     fn is_early(&self, record: &Record) -> bool {
