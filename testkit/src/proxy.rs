@@ -157,12 +157,13 @@ async fn carry(mut client: TcpStream, server: String, mut network: watch::Receiv
     let born = network.borrow().cuts;
     let is_cut = |network: &Network| network.cuts != born;
     // A cut ends the attempt too: a stopped server may accept it a minute later.
-    let mut server = tokio::select! {
+    let connected = tokio::select! {
         biased;
         _ = network.wait_for(is_cut) => return,
-        Ok(server) = TcpStream::connect(server) => server,
-        else => return,
+        connected = TcpStream::connect(server) => connected,
     };
+    // Where nobody listens, the client's connection ends too.
+    let Ok(mut server) = connected else { return };
     // Without Nagle's algorithm, so that every delay is intended.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.split();
@@ -252,5 +253,14 @@ mod tests {
         tokio::time::timeout(SOON, client.read_exact(&mut byte)).await.unwrap().unwrap();
         assert!(comes(&mut server, &mut client, SOON).await);
         assert!(!comes(&mut client, &mut server, A_WHILE).await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_to_a_server_that_does_not_listen_ends_at_once() {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let proxy = Proxy::start(gone.to_string()).await;
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        let ended = tokio::time::timeout(SOON, client.read(&mut [0])).await.expect("it ends");
+        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
     }
 }
