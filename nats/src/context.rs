@@ -8,7 +8,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::{self, kv};
 use jiff::Timestamp;
 use runtime::Tasks;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use crate::capacity::Capacity;
 use crate::config::Config;
@@ -47,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) lease: Duration,
     /// Every background task of this log. [`crate::Log::close`] awaits them.
     pub(crate) tasks: Tasks,
+    /// Set once what this process remembers is compared with a loss that another one recorded.
+    pub(crate) amended: OnceCell<()>,
     failure: Failure,
 }
 
@@ -87,6 +89,7 @@ impl Context {
             one_use_tickets,
             lease,
             tasks: Tasks::new(),
+            amended: OnceCell::new(),
             failure: Failure::default(),
             config,
         }
@@ -114,6 +117,11 @@ impl Context {
             self.fail(Error::Replaced { stream: partition::stream(partition), reason: TIMELINE_CHANGED.to_owned() });
         }
         is_superseded
+    }
+
+    /// Whether the log has failed because it is not the one that this process knew.
+    pub(crate) fn is_replaced(&self) -> bool {
+        matches!(self.failure.get(), Some(Error::Replaced { .. }))
     }
 
     /// The failure, if there is one. After it, positions may be those of a lost part.

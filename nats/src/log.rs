@@ -68,6 +68,7 @@ impl Log {
         let jetstream = connection::connect(config, name, connected).await?;
         let found = setup::look(&jetstream, config).await?;
         let context = Arc::new(Context::new(jetstream, config.clone(), connections, found));
+        continuity::first_look(&context).await?;
         let appenders = (0..config.partitions).map(|partition| Appender::start(&context, partition)).collect();
         let weak = || Arc::downgrade(&context);
         context.tasks.spawn_until_stop("epoch watch", watch::epochs(weak()));
@@ -360,11 +361,14 @@ impl Log {
     /// Waits for a failure that this process cannot repair, such as a log that was deleted and recreated, or a panic in
     /// a background task. The process should end then; the next one starts from the log as it is.
     pub async fn failed(&self) -> &Error {
-        self.context.failed().await
+        let error = self.context.failed().await;
+        continuity::amend(&self.context).await;
+        error
     }
 
     /// Ends all background tasks, sends what is still buffered, and disconnects.
     pub async fn close(&self) {
+        continuity::amend(&self.context).await;
         self.context.tasks.finish().await;
         // An unreachable server needs nothing from this process, and nothing accepted depends on it.
         let _ = timeout(REQUEST_TIMEOUT, self.context.jetstream.client().drain()).await;

@@ -1,10 +1,10 @@
 //! A log that loses its end or is restored from a backup. No position ever names two events, holders of lost positions
 //! are told, and remaining events keep their positions.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_nats::jetstream;
-use chat::Position;
+use chat::{EventId, Position};
 use nats::{Error, Log, Mark, Standing, Start};
 
 use super::{PATIENCE, config, everything, log, message, presenter, take, text};
@@ -317,4 +317,60 @@ async fn what_is_left_after_the_beginning_of_a_new_epoch_misses_nothing_either()
     take(&mut tail, left.len() + 1).await;
     let whole_after: Vec<u64> = tail.whole_after().map(|(_, position)| position.sequence).collect();
     assert_eq!(whole_after, [0]);
+}
+
+#[tokio::test]
+async fn a_loss_behind_the_one_that_another_process_recorded_is_recorded_too() {
+    let server = NatsServer::start().await;
+    let way = Proxy::start(server.url().replace("nats://", "")).await;
+    let before = connect(&config(&way.url()), "before").await;
+    let mut tail = before.tail(Start::Oldest);
+    append(&before, (0..40).map(|number| format!("old {number}"))).await;
+    let mut given_out: HashMap<Position, EventId> =
+        take(&mut tail, 40).await.iter().map(|entry| (entry.position, entry.id)).collect();
+    // While this process is cut off, the log loses its end, is filled again by one that knows nothing of it, and loses
+    // its end again.
+    way.refuse();
+    server.kill();
+    server.truncate("CHAT_0", 2_000);
+    server.start_again().await;
+    let other = log(&server).await;
+    let mut tail = other.tail(Start::Oldest);
+    append(&other, (0..30).map(|number| format!("other {number}"))).await;
+    let left = everything(&other).await.len();
+    assert!((31..70).contains(&left), "{left} are left");
+    take(&mut tail, left).await;
+    server.kill();
+    server.truncate("CHAT_0", 500);
+    server.start_again().await;
+    assert!(failure(&other).await.starts_with("it went back"));
+    way.release();
+    failure(&before).await;
+
+    let after = log(&server).await;
+    append(&after, (0..30).map(|number| format!("new {number}"))).await;
+    for entry in everything(&after).await {
+        let first = *given_out.entry(entry.position).or_insert(entry.id);
+        assert_eq!(first, entry.id, "{} is at {}, where another message was", text(&entry), entry.position);
+    }
+}
+
+#[tokio::test]
+async fn who_only_appended_since_its_start_records_a_loss_near_the_end_of_the_log() {
+    let server = NatsServer::start().await;
+    let before = log(&server).await;
+    append(&before, (0..300).map(|number| format!("old {number}"))).await;
+    let given_out: HashSet<Position> = everything(&before).await.iter().map(|entry| entry.position).collect();
+    before.close().await;
+    let fresh = log(&server).await;
+    append(&fresh, (0..5).map(|number| format!("newer {number}"))).await;
+    server.kill();
+    server.truncate("CHAT_0", 6_000);
+    server.start_again().await;
+    assert!(failure(&fresh).await.starts_with("it went back"));
+    let after = after_the_loss(&server).await;
+    let left = everything(&after).await;
+    assert!((200..300).contains(&left.len()), "{} of 305 are left", left.len());
+    let unchanged = left.iter().filter(|entry| given_out.contains(&entry.position)).count();
+    assert!(unchanged + 40 > left.len(), "{unchanged} of {} keep their positions", left.len());
 }

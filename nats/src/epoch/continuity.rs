@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::Stream;
 use chat::Position;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::context::Context;
 use crate::epoch::doubt::{Doubt, Verdict};
 use crate::epoch::evidence::Evidence;
-use crate::epoch::memory::{Memory, divergence, went_back};
+use crate::epoch::memory::{self, Memory, divergence, first_difference, went_back};
 use crate::epoch::timeline::{Standing, TIMELINE, TIMELINE_CHANGED, Timeline};
 use crate::error::Error;
 use crate::jetstream::{find_stream, request};
@@ -44,6 +45,16 @@ pub(crate) async fn same_stream(context: &Context, partition: u32) -> Result<Str
             Verdict::Lost(reason) => record_doubted_loss(context, partition, reason).await?,
         }
     }
+}
+
+/// Looks at each partition for the first time: see [`memory::first_look`].
+pub(crate) async fn first_look(context: &Context) -> Result<(), Error> {
+    let look = async |partition: u32, memory: &Memory| {
+        let asking = context.jetstream.get_stream(partition::stream(partition));
+        let stream = request("asking for a stream of the log", asking).await?;
+        memory::first_look(memory, &stream).await
+    };
+    try_join_all((0..).zip(&context.memories).map(|(partition, memory)| look(partition, memory))).await.map(|_| ())
 }
 
 /// How long the process that noticed a loss first has to record it. It takes about a second, unless the log is in
@@ -145,6 +156,41 @@ fn new_epoch(context: &Context) -> u64 {
     let now = u64::try_from(context.clocks[0].now().as_nanosecond()).unwrap_or(0);
     let last = context.timelines.epochs().max().expect("a log has at least one partition");
     now.max(last + 1)
+}
+
+/// How long a process that ends because of a loss tries to amend its record. Others may have started already.
+const AMENDED_WITHIN: Duration = Duration::from_secs(3);
+
+/// Once the log has failed because it was replaced: compares what this process remembers with what is recorded. A log
+/// may have lost its end twice before anybody noticed. A process that started in between records the second loss, and
+/// cannot know that the first one goes further back.
+pub(crate) async fn amend(context: &Context) {
+    if !context.is_replaced() {
+        return;
+    }
+    let amending = context.amended.get_or_init(async || {
+        for partition in 0..context.config.partitions {
+            if let Err(error) = amend_one(context, partition).await {
+                let stream = partition::stream(partition);
+                tracing::warn!(stream, %error, "cannot compare a recorded loss with what was seen: {error}");
+            }
+        }
+    });
+    // Whoever started after the loss goes on with what is recorded.
+    let _ = timeout(AMENDED_WITHIN, amending).await;
+}
+
+async fn amend_one(context: &Context, partition: u32) -> Result<(), Error> {
+    let asking = context.jetstream.get_stream(partition::stream(partition));
+    let stream = request("asking for a stream of the log", asking).await?;
+    let (info, known) = (stream.cached_info(), context.timelines.get(partition));
+    let recorded = Timeline::of(info);
+    // A recreated stream has its own epoch, and nothing of what was seen.
+    let Some(first) = recorded.forked_at(known) else { return Ok(()) };
+    let samples = context.memories[partition as usize].samples();
+    let before = samples.partition_point(|(sequence, _)| *sequence < first);
+    let Some(earlier) = first_difference(&stream, info, &samples[..before]).await? else { return Ok(()) };
+    fork(context, partition, &recorded, earlier, new_epoch(context)).await.map(|_| ())
 }
 
 /// See [`crate::Log::confirm`].

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, Stream};
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -16,6 +17,9 @@ const NEAR: u64 = 256;
 
 /// As [`NEAR`], for samples that are saved elsewhere and written again and again.
 const FEW: u64 = 16;
+
+/// 8: the messages that [`first_look`] requests at once.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// What was seen of a stream.
 #[derive(Debug, Default)]
@@ -40,12 +44,13 @@ impl Memory {
         if let Some(before) = state.seen.get(&sequence) {
             return *before == stored;
         }
-        if state.seen.last_key_value().is_none_or(|(last, _)| *last < sequence) {
+        let newest = state.seen.last_key_value().map_or(sequence, |(newest, _)| sequence.max(*newest));
+        if is_kept(sequence, newest, NEAR) {
             state.seen.insert(sequence, stored);
             state.since_thinned += 1;
             if state.since_thinned == NEAR {
                 state.since_thinned = 0;
-                state.seen.retain(|older, _| is_kept(*older, sequence, NEAR));
+                state.seen.retain(|older, _| is_kept(*older, newest, NEAR));
             }
         }
         state.last = state.last.max(sequence);
@@ -110,6 +115,44 @@ impl Memory {
     }
 }
 
+/// Looks at some messages that a stream has when a process starts: the last one, and ever fewer before it. Without them
+/// that process could not tell how far back a loss goes, and the whole log would get a new epoch.
+pub(crate) async fn first_look(memory: &Memory, stream: &Stream) -> Result<(), Error> {
+    let state = &stream.cached_info().state;
+    let samples = looked_at(state.first_sequence, state.last_sequence);
+    let mut messages = futures_util::stream::iter(samples)
+        .map(|sequence| async move {
+            let message = async {
+                match stream.get_raw_message(sequence).await {
+                    Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                    answer => answer.map(Some),
+                }
+            };
+            let message = request("reading a message of a stream", message).await?;
+            Ok::<_, Error>(message.map(|message| (sequence, timestamp(message.time))))
+        })
+        .buffered(LOOKS_AT_ONCE);
+    while let Some(message) = messages.next().await {
+        if let Some((sequence, stored)) = message? {
+            // Nothing was seen before.
+            let _ = memory.see(sequence, stored);
+        }
+    }
+    Ok(())
+}
+
+/// The sequences of [`first_look`], the last one first. The memory keeps them.
+fn looked_at(first: u64, last: u64) -> Vec<u64> {
+    let distances = std::iter::once(0).chain((0..u64::BITS).map(|bit| 1 << bit));
+    let before = |distance: u64| {
+        let sequence = last.checked_sub(distance)?;
+        // A sequence that is kept at twice the distance is kept at this one.
+        let step = 2 * (distance / NEAR).max(1).next_power_of_two();
+        Some(if distance < NEAR { sequence } else { sequence - sequence % step })
+    };
+    distances.map_while(before).take_while(|sequence| *sequence >= first.max(1)).collect()
+}
+
 /// Why a stream that should reach the sequence `last` went back. `None`: it reaches that far.
 pub(crate) fn went_back(info: &stream::Info, last: u64) -> Option<String> {
     let now = info.state.last_sequence;
@@ -168,7 +211,23 @@ pub(crate) async fn divergence(
     info: &stream::Info,
     samples: &[(u64, Timestamp)],
 ) -> Result<u64, Error> {
-    // Everything that differs comes after everything that is the same, so a binary search finds the border.
+    let same = count_same(stream, info, samples).await?;
+    Ok(info.state.last_sequence.saturating_add(1).min(after(info, samples, same)))
+}
+
+/// As [`divergence`]. `None`: the stream has everything that was seen.
+pub(crate) async fn first_difference(
+    stream: &Stream,
+    info: &stream::Info,
+    samples: &[(u64, Timestamp)],
+) -> Result<Option<u64>, Error> {
+    let same = count_same(stream, info, samples).await?;
+    Ok((same < samples.len()).then(|| after(info, samples, same)))
+}
+
+/// The number of the first samples that the stream has. Everything that differs comes after everything that is the
+/// same, so a binary search finds the border.
+async fn count_same(stream: &Stream, info: &stream::Info, samples: &[(u64, Timestamp)]) -> Result<usize, Error> {
     let (mut same, mut different) = (0, samples.len());
     while same < different {
         let middle = same.midpoint(different);
@@ -178,12 +237,13 @@ pub(crate) async fn divergence(
             Compared::Same | Compared::Gone => same = middle + 1,
         }
     }
-    let end = info.state.last_sequence + 1;
-    Ok(match same.checked_sub(1) {
-        Some(last_same) => end.min(samples[last_same].0 + 1),
-        // No sample is the same, so any message may be another one.
-        None => end.min(info.state.first_sequence.max(1)),
-    })
+    Ok(same)
+}
+
+/// The first sequence that is not known to be the same. Without any sample that is the same, each message may be
+/// another one.
+fn after(info: &stream::Info, samples: &[(u64, Timestamp)], same: usize) -> u64 {
+    same.checked_sub(1).map_or(info.state.first_sequence.max(1), |last_same| samples[last_same].0 + 1)
 }
 
 #[cfg(test)]
@@ -203,6 +263,36 @@ mod tests {
         memory.acknowledged(70);
         memory.acknowledged(69);
         assert_eq!(memory.last(), 70);
+    }
+
+    #[test]
+    fn a_first_look_is_denser_near_the_end_and_what_it_saw_is_kept() {
+        assert_eq!(looked_at(1, 20), [20, 19, 18, 16, 12, 4]);
+        assert_eq!(looked_at(15, 20), [20, 19, 18, 16]);
+        assert_eq!(looked_at(1, 1), [1]);
+        assert_eq!(looked_at(0, 0), [0; 0], "an empty log");
+        assert_eq!(looked_at(21, 20), [0; 0], "an empty log that had messages");
+        for last in [1_000_000, 1_234_567, u64::from(u32::MAX)] {
+            let looks = looked_at(1, last);
+            assert!(looks.len() < 40 && looks.is_sorted_by(|later, earlier| later > earlier), "{looks:?}");
+            assert!(looks.iter().all(|sequence| is_kept(*sequence, last, NEAR)), "{looks:?}");
+            for (later, earlier) in looks.iter().zip(&looks[1..]) {
+                assert!(last - earlier <= 2 * (last - later) + 1 + last / 64, "{earlier} after {later} of {last}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_read_after_a_first_look_is_remembered_too() {
+        let memory = Memory::default();
+        for sequence in looked_at(1, 5_000) {
+            assert!(memory.see(sequence, at(sequence)));
+        }
+        for sequence in 1..=5_000 {
+            assert!(memory.see(sequence, at(sequence)));
+        }
+        let near = memory.samples().iter().filter(|(sequence, _)| *sequence > 5_000 - NEAR).count();
+        assert_eq!(near, NEAR as usize);
     }
 
     #[test]

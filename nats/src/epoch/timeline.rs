@@ -81,6 +81,16 @@ impl Timeline {
         Timeline { segments }
     }
 
+    /// Where this timeline leaves an earlier one of the same log: the first sequence whose epoch is another one. `None`:
+    /// it does not, or the two are of different logs.
+    pub(crate) fn forked_at(&self, earlier: &Timeline) -> Option<u64> {
+        let common = self.segments.iter().zip(&earlier.segments).take_while(|(one, other)| one == other).count();
+        let next = self.segments.get(common).filter(|_| common > 0)?;
+        // The earlier one may have had an epoch that begins before.
+        let dropped = earlier.segments.get(common).map_or(u64::MAX, |segment| segment.first);
+        Some(next.first.min(dropped))
+    }
+
     /// The epoch of new appends.
     pub(crate) fn epoch(&self) -> u64 {
         self.segments.last().expect("a timeline has an epoch").epoch
@@ -309,5 +319,21 @@ mod tests {
             assert_eq!(timelines.standing(room, at(11, 5)) == Standing::Here(at(11, 5)), partition == 1);
         }
         assert_eq!(partitions, [0, 1, 2].into(), "50 rooms are in every partition");
+    }
+
+    #[test]
+    fn a_later_timeline_of_the_same_log_tells_where_it_leaves_the_earlier_one() {
+        let known = Timeline::new(10).forked(20, 50);
+        for (later, expected) in [
+            (known.clone(), None),
+            (known.forked(30, 80), Some(80)),
+            (known.forked(30, 40), Some(40)),
+            (known.forked(30, 80).forked(40, 60), Some(60)),
+            // The epoch that began at 50 is gone.
+            (Timeline::new(10).forked(30, 70), Some(50)),
+            (Timeline::new(11).forked(30, 70), None),
+        ] {
+            assert_eq!(later.forked_at(&known), expected, "{later}");
+        }
     }
 }
