@@ -367,6 +367,8 @@ async fn who_only_appended_since_its_start_records_a_loss_near_the_end_of_the_lo
     server.kill();
     server.truncate("CHAT_0", 6_000);
     server.start_again().await;
+    let answer = fresh.append(&message(1, "goes back")).await;
+    assert!(answer.is_err(), "{answer:?}");
     assert!(failure(&fresh).await.starts_with("it went back"));
     let after = after_the_loss(&server).await;
     let left = everything(&after).await;
