@@ -7,9 +7,11 @@ mod request_id;
 mod sharded_lru;
 mod tasks;
 mod timers;
+mod trace_context;
 
 pub use clock::Moment;
 pub use request_id::{RequestId, for_same_request};
 pub use sharded_lru::{One, ShardedLru, Weigh};
 pub use tasks::{Panicked, Tasks};
 pub use timers::{Timer, Timers};
+pub use trace_context::{TraceContext, TraceParent};

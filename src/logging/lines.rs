@@ -1,8 +1,9 @@
-//! The formats of a line: those of `tracing`, with the id of the request that caused the line as its last field.
+//! The formats of a line: those of `tracing`, with the id of the request that caused the line, and that of its
+//! trace if it is sampled, as the last fields.
 
 use std::fmt;
 
-use runtime::RequestId;
+use runtime::{RequestId, TraceContext};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Format, Json, Writer};
@@ -16,8 +17,11 @@ pub(super) struct TextFields(pub(super) DefaultFields);
 impl<'w> FormatFields<'w> for TextFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
         self.0.format_fields(writer.by_ref(), fields)?;
-        match RequestId::current() {
-            Some(id) => write!(writer, " request_id={id}"),
+        if let Some(id) = RequestId::current() {
+            write!(writer, " request_id={id}")?;
+        }
+        match TraceContext::current() {
+            Some(span) => write!(writer, " trace_id={}", span.trace_id()),
             None => Ok(()),
         }
     }
@@ -38,7 +42,11 @@ where
         self.0.format_event(context, Writer::new(&mut line), event)?;
         // The format has no place for another member, so it is put before the end of the object.
         let members = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
-        writeln!(writer, "{members},\"request_id\":{}}}", serde_json::Value::from(id.to_string()))
+        write!(writer, "{members},\"request_id\":{}", serde_json::Value::from(id.to_string()))?;
+        if let Some(span) = TraceContext::current() {
+            write!(writer, ",\"trace_id\":\"{}\"", span.trace_id())?;
+        }
+        writeln!(writer, "}}")
     }
 }
 
