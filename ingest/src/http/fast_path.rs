@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use chat::PresenterIdx;
 use web::FastPath;
 
-use crate::http::{legacy, v1};
+use crate::http::{legacy, trace, v1};
 use crate::state::Ingest;
 
 /// The routes that post.
@@ -49,10 +49,17 @@ impl FastPath for Posts {
 
     async fn answer(&self, surface: Surface, parts: &Parts, body: Body, peer: SocketAddr) -> Response {
         let Posts(ingest) = self;
-        match surface {
-            Surface::V1(room) => v1::post(ingest, parts, body, Some(peer), Ok(Some(room))).await.into_response(),
-            Surface::Original => legacy::post(ingest, parts, body, Some(peer)).await,
+        match trace::begin(ingest, &parts.headers, surface) {
+            None => post(ingest, surface, parts, body, peer).await,
+            Some(span) => Box::pin(trace::traced(ingest, span, post(ingest, surface, parts, body, peer))).await,
         }
+    }
+}
+
+async fn post(ingest: &Ingest, surface: Surface, parts: &Parts, body: Body, peer: SocketAddr) -> Response {
+    match surface {
+        Surface::V1(room) => v1::post(ingest, parts, body, Some(peer), Ok(Some(room))).await.into_response(),
+        Surface::Original => legacy::post(ingest, parts, body, Some(peer)).await,
     }
 }
 
