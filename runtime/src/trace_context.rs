@@ -8,7 +8,7 @@ use tokio::task_local;
 
 task_local! {
     // What appends to the log, and what writes a line of the log, is far below what knows the request.
-    static CURRENT: TraceContext;
+    static CURRENT: Option<TraceContext>;
 }
 
 /// A span of a sampled trace.
@@ -32,18 +32,28 @@ pub struct TraceParent {
 impl TraceContext {
     /// The span that this task works in, if its trace is sampled.
     pub fn current() -> Option<TraceContext> {
-        CURRENT.try_get().ok()
+        CURRENT.try_get().ok().flatten()
     }
 
     /// Runs a future in this span.
-    pub fn scope<F: Future>(self, work: F) -> TaskLocalFuture<TraceContext, F> {
-        CURRENT.scope(self, work)
+    pub fn scope<F: Future>(self, work: F) -> TaskLocalFuture<Option<TraceContext>, F> {
+        CURRENT.scope(Some(self), work)
+    }
+
+    /// Calls a function in this span.
+    pub fn in_scope<T>(self, work: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(Some(self), work)
     }
 
     /// The id of the trace, 32 hexadecimal digits.
     pub fn trace_id(&self) -> impl fmt::Display {
         Hex(self.trace)
     }
+}
+
+/// Runs a future, in a task of its own, in the span that this task works in, if any.
+pub(crate) fn for_same_span<F: Future>(work: F) -> TaskLocalFuture<Option<TraceContext>, F> {
+    CURRENT.scope(TraceContext::current(), work)
 }
 
 /// As a `traceparent`.
@@ -99,6 +109,7 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::for_same_request;
 
     const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -140,6 +151,12 @@ mod tests {
     async fn a_task_works_in_the_span_of_its_scope() {
         let context = TraceParent::parse(EXAMPLE).unwrap().context;
         assert_eq!(TraceContext::current(), None);
-        assert_eq!(context.scope(async { TraceContext::current() }).await, Some(context));
+        let seen = context.scope(async {
+            #[allow(clippy::disallowed_methods, reason = "awaited here")]
+            let same = tokio::spawn(for_same_request(async { TraceContext::current() }));
+            [TraceContext::current(), same.await.unwrap()]
+        });
+        assert_eq!(seen.await, [Some(context); 2]);
+        assert_eq!((context.in_scope(TraceContext::current), TraceContext::current()), (Some(context), None));
     }
 }
