@@ -1,8 +1,8 @@
-//! The protobuf of an export.
+//! The protobuf of an export and of its answer.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Link, SpanKind};
@@ -33,6 +33,12 @@ pub(crate) fn export(resource: &Resource, spans: Vec<Span>) -> Vec<u8> {
     let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, schema_url: String::new() }];
     let spans = ResourceSpans { resource: Some(resource.clone()), scope_spans, schema_url: String::new() };
     ExportTraceServiceRequest { resource_spans: vec![spans] }.encode_to_vec()
+}
+
+/// How many spans of an export the answer rejects. 0 if it is not one.
+pub(crate) fn rejected(answer: &[u8]) -> u64 {
+    let rejected = ExportTraceServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);
+    rejected.and_then(|rejected| rejected.rejected_spans.try_into().ok()).unwrap_or_default()
 }
 
 fn proto(span: Span) -> ProtoSpan {
@@ -78,4 +84,33 @@ fn attribute(name: &str, value: Value) -> KeyValue {
 fn nanoseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_rejects_spans_only_if_it_says_so() {
+        let answer = |rejected_spans| {
+            let partial = ExportTracePartialSuccess { rejected_spans, error_message: "too many".to_owned() };
+            ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec()
+        };
+        assert_eq!((rejected(&answer(7)), rejected(&answer(0)), rejected(&answer(-7))), (7, 0, 0));
+        assert_eq!((rejected(b""), rejected(b"{}"), rejected(b"<html>")), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_span_without_a_parent_has_an_empty_one_and_one_that_ended_before_it_began_takes_no_time() {
+        let begun = Span::new([1; 16], None, Kind::Server, "served");
+        let (start, context) = (begun.start, begun.context);
+        let span = proto(Span { end: UNIX_EPOCH, ..begun });
+        assert_eq!((span.trace_id, span.span_id), (vec![1; 16], context.span.to_vec()));
+        assert_eq!((span.parent_span_id, span.status), (Vec::new(), None));
+        assert_eq!([span.start_time_unix_nano, span.end_time_unix_nano], [nanoseconds(start); 2]);
+        let failed = proto(Span::below(context, Kind::Client, "written").failed("503"));
+        assert_eq!((failed.parent_span_id, failed.status.unwrap().code()), (context.span.to_vec(), StatusCode::Error));
+    }
 }

@@ -1,18 +1,17 @@
-//! Sends ended spans to the collector, many in one request. A request is not repeated: what the collector does not take
-//! is dropped and counted. An outage is logged once, and so is its end.
+//! Sends ended spans to the collector, many in one request. Spans that the collector does not take in time are dropped
+//! and counted. An outage is logged once, and so is its end.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use conf::{Address, Problem};
+use conf::Problem;
 use metrics::{Counter, Registry};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::collector::Collector;
 use crate::config::Config;
 use crate::encode;
 use crate::span::Span;
@@ -24,28 +23,8 @@ const MOST_IN_REQUEST: usize = 512;
 /// 1 s: spans are seen that soon.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// 2 s for the last export of a role that stops.
-const LAST_EXPORT: Duration = Duration::from_secs(2);
-
-/// Where spans go.
-#[derive(Debug)]
-struct Collector {
-    client: Client,
-    traces: Address,
-    headers: HeaderMap,
-    timeout: Duration,
-}
-
-/// Asks the collector to take an export without spans.
-///
-/// # Errors
-/// Why it does not take it.
-pub async fn probe(config: &Config) -> Result<(), String> {
-    match Collector::new(config).map_err(|problem| problem.to_string())? {
-        Some(collector) => collector.send(Vec::new()).await,
-        None => Ok(()),
-    }
-}
+/// 2 s for the last exports of a role that stops.
+const LAST_EXPORTS: Duration = Duration::from_secs(2);
 
 /// Exports the spans of a tracer.
 #[derive(Debug)]
@@ -91,27 +70,40 @@ impl Exporter {
         Ok((tracer, Some(exporter)))
     }
 
-    /// Exports until the stop, and then what is left.
+    /// Exports until the stop, and then what is left, for two seconds at most.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut end = pin!(async {
+            stop.cancelled().await;
+            sleep(LAST_EXPORTS).await;
+        });
         let mut spans = Vec::new();
-        // Spans that a dropped wait has gathered stay in `spans`.
-        while stop.run_until_cancelled(self.gather(&mut spans)).await.is_some() {
-            self.export(std::mem::take(&mut spans)).await;
-        }
-        let deadline = Instant::now() + LAST_EXPORT;
         loop {
-            while spans.len() < MOST_IN_REQUEST
-                && let Ok(span) = self.spans.try_recv()
-            {
-                spans.push(span);
+            // Spans that a dropped wait has gathered stay in `spans`.
+            let is_stopping = stop.run_until_cancelled(self.gather(&mut spans)).await.is_none();
+            if is_stopping {
+                self.take_waiting(&mut spans);
+                if spans.is_empty() {
+                    return;
+                }
             }
-            if spans.is_empty() {
-                return;
+            let count = spans.len();
+            // The end drops an export that may still have been taken: it counts as dropped.
+            tokio::select! {
+                () = self.export(std::mem::take(&mut spans)) => {}
+                () = &mut end => {
+                    self.dropped.inc_by((count + self.spans.len()) as u64);
+                    return;
+                }
             }
-            let count = spans.len() as u64;
-            if timeout_at(deadline, self.export(std::mem::take(&mut spans))).await.is_err() {
-                self.dropped.inc_by(count);
-            }
+        }
+    }
+
+    /// Fills a request with spans that wait already.
+    fn take_waiting(&mut self, spans: &mut Vec<Span>) {
+        while spans.len() < MOST_IN_REQUEST
+            && let Ok(span) = self.spans.try_recv()
+        {
+            spans.push(span);
         }
     }
 
@@ -134,42 +126,20 @@ impl Exporter {
     async fn export(&mut self, spans: Vec<Span>) {
         let count = spans.len() as u64;
         let sent = self.collector.send(encode::export(&self.resource, spans)).await;
-        match sent {
-            Ok(()) => {
-                self.exported.inc_by(count);
-                if std::mem::take(&mut self.is_failing) {
-                    tracing::info!("the collector takes spans again");
-                }
+        let (rejected, failure) = match sent {
+            Ok(0) => (0, None),
+            Ok(rejected) => (rejected.min(count), Some(format!("it rejects {rejected} of {count}"))),
+            Err(reason) => (count, Some(reason)),
+        };
+        self.exported.inc_by(count - rejected);
+        self.dropped.inc_by(rejected);
+        let was_failing = std::mem::replace(&mut self.is_failing, failure.is_some());
+        match failure {
+            Some(error) if !was_failing => {
+                tracing::warn!(error, "the collector does not take spans, dropping them: {error}");
             }
-            Err(error) => {
-                self.dropped.inc_by(count);
-                if !std::mem::replace(&mut self.is_failing, true) {
-                    tracing::warn!(error, "the collector does not take spans, dropping them: {error}");
-                }
-            }
-        }
-    }
-}
-
-impl Collector {
-    fn new(config: &Config) -> Result<Option<Collector>, Problem> {
-        let Some(url) = &config.url else { return Ok(None) };
-        let headers = config.headers().map_err(|reason| Problem::new("otlp.headers", reason))?;
-        // No proxy from the environment, and no redirects: the configuration names the collector.
-        let client = Client::builder().redirect(Policy::none()).no_proxy().build();
-        let client =
-            client.map_err(|error| Problem::new("otlp.url", format!("cannot make an HTTP client: {error}")))?;
-        Ok(Some(Collector { client, traces: url.with("/v1/traces"), headers, timeout: config.timeout.get() }))
-    }
-
-    async fn send(&self, body: Vec<u8>) -> Result<(), String> {
-        let request = self.client.post(self.traces.url().clone()).headers(self.headers.clone()).timeout(self.timeout);
-        let answer = request.header(CONTENT_TYPE, "application/x-protobuf").body(body).send().await;
-        // An address may hold a secret.
-        match answer.map_err(reqwest::Error::without_url) {
-            Ok(answer) if answer.status() == StatusCode::OK => Ok(()),
-            Ok(answer) => Err(format!("the answer has status {}", answer.status())),
-            Err(error) => Err(format!("no answer: {error}")),
+            None if was_failing => tracing::info!("the collector takes spans again"),
+            Some(_) | None => {}
         }
     }
 }
