@@ -17,4 +17,4 @@ pub use collector::probe;
 pub use config::Config;
 pub use exporter::Exporter;
 pub use span::{Kind, Span, Value};
-pub use tracer::Tracer;
+pub use tracer::{Ongoing, Tracer};

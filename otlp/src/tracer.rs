@@ -1,10 +1,10 @@
-//! Which traces are recorded, and the queue of ended spans.
+//! Which traces are recorded, how a span ends, and the queue of ended spans.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use metrics::Counter;
-use runtime::TraceParent;
+use runtime::{TraceContext, TraceParent};
 use tokio::sync::mpsc;
 
 use crate::span::{Kind, Span};
@@ -18,6 +18,15 @@ struct Recording {
     sample_ratio: f64,
     ended: mpsc::Sender<Span>,
     dropped: Counter,
+}
+
+/// The span of work in progress. If the work is dropped, by a deadline or a panic, the span ends then, as failed.
+#[derive(Debug)]
+pub struct Ongoing<'t> {
+    tracer: &'t Tracer,
+    context: TraceContext,
+    /// None: it has ended.
+    span: Option<Span>,
 }
 
 impl Tracer {
@@ -48,6 +57,11 @@ impl Tracer {
         }
     }
 
+    /// The span of work that may be dropped.
+    pub fn ongoing(&self, span: Span) -> Ongoing<'_> {
+        Ongoing { tracer: self, context: span.context(), span: Some(span) }
+    }
+
     /// The span ends now. It is dropped, and counted, if too many wait for their export.
     pub fn end(&self, span: Span) {
         self.end_at(span, SystemTime::now());
@@ -63,11 +77,34 @@ impl Tracer {
     }
 }
 
+impl Ongoing<'_> {
+    /// The span's place in the trace, for what it causes.
+    pub fn context(&self) -> TraceContext {
+        self.context
+    }
+
+    /// The work is done: the span ends now, with what `result` adds.
+    pub fn end(mut self, result: impl FnOnce(Span) -> Span) {
+        if let Some(span) = self.span.take() {
+            self.tracer.end(result(span));
+        }
+    }
+}
+
+impl Drop for Ongoing<'_> {
+    fn drop(&mut self) {
+        if let Some(span) = self.span.take() {
+            self.tracer.end(span.failed("cancelled"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use metrics::Registry;
 
     use super::*;
+    use crate::span::Value;
 
     fn tracer(sample_ratio: f64) -> (Tracer, mpsc::Receiver<Span>, Counter) {
         let (ended, spans) = mpsc::channel(1);
@@ -93,6 +130,23 @@ mod tests {
         let root = always.serve(|| None, "served").unwrap();
         assert_eq!(root.parent, None);
         assert!(Tracer::off().serve(|| parent("01"), "served").is_none());
+    }
+
+    #[test]
+    fn a_span_ends_once_and_as_failed_if_its_work_is_dropped() {
+        let (tracer, mut spans, _) = tracer(1.0);
+        let mut ended = |end: fn(Ongoing)| {
+            let span = tracer.serve(|| None, "served").unwrap();
+            let context = span.context();
+            end(tracer.ongoing(span));
+            let ended = spans.try_recv().unwrap();
+            assert!(ended.context == context && ended.start <= ended.end && spans.try_recv().is_err());
+            (ended.has_failed, ended.attributes)
+        };
+        let number = |number: i64| ("number", Value::Number(number));
+        assert_eq!(ended(|ongoing| ongoing.end(|span| span.with("number", 7_usize))), (false, vec![number(7)]));
+        let cancelled = ("error.type", Value::Text("cancelled".to_owned()));
+        assert_eq!(ended(|ongoing| drop(ongoing)), (true, vec![cancelled]));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What operators see of a role: its listener for health checks and metrics, on a port that clients cannot use up and that
-//! stays private, and its spans. The listener serves from before the log is reached to the end of the role.
+//! What operators see of a role: its spans, and its listener for health checks and metrics, on a port that clients
+//! cannot use up and that stays private. The listener serves from before the log is reached to the end of the role.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -11,7 +11,8 @@ use axum::response::{IntoResponse as _, Response};
 use chat::PresenterIdx;
 use web::FastPath;
 
-use crate::http::{legacy, trace, v1};
+use crate::http::trace::{self, Endpoint};
+use crate::http::{legacy, v1};
 use crate::state::Ingest;
 
 /// The routes that post.
@@ -38,6 +39,13 @@ impl Surface {
             }
         }
     }
+
+    fn endpoint(self) -> Endpoint {
+        match self {
+            Surface::V1(_) => trace::V1,
+            Surface::Original => trace::ORIGINAL,
+        }
+    }
 }
 
 impl FastPath for Posts {
@@ -49,7 +57,8 @@ impl FastPath for Posts {
 
     async fn answer(&self, surface: Surface, parts: &Parts, body: Body, peer: SocketAddr) -> Response {
         let Posts(ingest) = self;
-        match trace::begin(ingest, &parts.headers, surface) {
+        // Not `trace::answer`, which would keep the future of the post twice.
+        match trace::begin(ingest, &parts.headers, surface.endpoint()) {
             None => post(ingest, surface, parts, body, peer).await,
             Some(span) => Box::pin(trace::traced(ingest, span, post(ingest, surface, parts, body, peer))).await,
         }

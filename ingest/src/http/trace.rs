@@ -6,28 +6,54 @@ use axum::response::Response;
 use otlp::Span;
 use runtime::TraceParent;
 
-use crate::http::fast_path::Surface;
 use crate::state::Ingest;
+
+/// The endpoint of a post, as its span names it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Endpoint {
+    name: &'static str,
+    route: &'static str,
+}
+
+/// The endpoint of `/v1`.
+pub(super) const V1: Endpoint =
+    Endpoint { name: "POST /v1/rooms/{presenterIdx}/messages", route: "/v1/rooms/{presenterIdx}/messages" };
+
+/// The endpoint of the original.
+pub(super) const ORIGINAL: Endpoint = Endpoint { name: "POST /send/message", route: "/send/message" };
 
 /// The span of a post with these headers, if its trace is sampled. Boxed: few posts have one, and a post is moved
 /// several times.
-pub(super) fn begin(ingest: &Ingest, headers: &HeaderMap, surface: Surface) -> Option<Box<Span>> {
-    let (name, route) = match surface {
-        Surface::V1(_) => ("POST /v1/rooms/{presenterIdx}/messages", "/v1/rooms/{presenterIdx}/messages"),
-        Surface::Original => ("POST /send/message", "/send/message"),
-    };
+pub(super) fn begin(ingest: &Ingest, headers: &HeaderMap, endpoint: Endpoint) -> Option<Box<Span>> {
+    let Endpoint { name, route } = endpoint;
     let span = ingest.tracer.serve(|| parent(headers), name)?;
     Some(Box::new(span.with("http.request.method", "POST").with("http.route", route)))
 }
 
 /// Answers a post in its span.
 pub(super) async fn traced(ingest: &Ingest, span: Box<Span>, answer: impl Future<Output = Response>) -> Response {
-    let response = span.context().scope(answer).await;
+    let ongoing = ingest.tracer.ongoing(*span);
+    let response = ongoing.context().scope(answer).await;
     let status = response.status();
-    let span = span.with("http.response.status_code", status.as_u16());
-    // A caller's mistake is no error of the server.
-    ingest.tracer.end(if status.is_server_error() { span.failed(status.as_str()) } else { span });
+    ongoing.end(|span| {
+        let span = span.with("http.response.status_code", status.as_u16());
+        // A caller's mistake is no error of the server.
+        if status.is_server_error() { span.failed(status.as_str()) } else { span }
+    });
     response
+}
+
+/// Answers a post, in its span if its trace is sampled.
+pub(super) async fn answer(
+    ingest: &Ingest,
+    headers: &HeaderMap,
+    endpoint: Endpoint,
+    answer: impl Future<Output = Response>,
+) -> Response {
+    match begin(ingest, headers, endpoint) {
+        None => answer.await,
+        Some(span) => traced(ingest, span, answer).await,
+    }
 }
 
 /// A header that is there twice, or not as W3C has it, counts as none.

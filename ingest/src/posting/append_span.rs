@@ -25,8 +25,9 @@ impl Ingest {
             .with("messaging.operation.name", "append")
             .with("messaging.destination.name", stream)
             .with("messaging.message.id", event.id.to_string());
-        let appended = span.context().scope(self.log.append_own(event, end)).await;
-        self.tracer.end(match appended {
+        let ongoing = self.tracer.ongoing(span);
+        let appended = ongoing.context().scope(self.log.append_own(event, end)).await;
+        ongoing.end(|span| match appended {
             // It names the batch, whose events share one write of the log.
             Ok(position) => span.with("chatting.position", position.to_string()),
             Err(error) => span.failed(word(error)),
