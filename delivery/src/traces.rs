@@ -8,7 +8,7 @@ use nats::Entry;
 use otlp::{Kind, Span, Tracer};
 use runtime::{ShardedLru, TraceContext};
 
-use crate::window::Kept;
+use crate::window::{Kept, Shown};
 
 /// 4,096 sampled messages of the window; the least recent is forgotten before another one is kept.
 const MOST: usize = 4_096;
@@ -65,6 +65,10 @@ impl Traces {
         let now = SystemTime::now();
         for event in page.iter().take_while(|event| event.position <= reached) {
             let Some((id, parent)) = self.sampled.get(event.position) else { continue };
+            // Of a deleted message the session has written that it is deleted, of an erased one nothing.
+            if !matches!(event.shown(), Ok(Shown::Message(_))) {
+                continue;
+            }
             let span = Span::below(parent, Kind::Consumer, "deliver chat").since(began);
             let span = span
                 .with("messaging.system", "nats")
