@@ -1,14 +1,18 @@
 //! A stand-in for an OpenTelemetry collector: it takes OTLP over HTTP and keeps the spans.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
@@ -51,22 +55,52 @@ impl Received {
     }
 }
 
+/// How a collector answers an export.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Takes {
+    #[default]
+    All,
+    /// All but one span of each export.
+    AllButOne,
+    /// 503.
+    Nothing,
+    /// It does not answer.
+    Silence,
+}
+
 /// `POST /v1/traces`
 #[derive(Debug)]
 pub struct Collector {
     url: String,
-    spans: Arc<Mutex<Vec<Received>>>,
+    state: Arc<Exports>,
     task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Exports {
+    takes: Mutex<Takes>,
+    asked: AtomicUsize,
+    spans: Mutex<Vec<Received>>,
 }
 
 impl Collector {
     pub async fn start() -> Collector {
-        let spans = Arc::default();
+        let state = Arc::<Exports>::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&spans));
+        let app = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&state));
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Collector { url, spans, task }
+        Collector { url, state, task }
+    }
+
+    /// From now on it answers so.
+    pub fn takes(&self, takes: Takes) {
+        *self.state.takes.lock() = takes;
+    }
+
+    /// How many exports have come, taken or not.
+    pub fn asked(&self) -> usize {
+        self.state.asked.load(Ordering::Relaxed)
     }
 
     /// Roles send their spans here. Without a caller's trace none begins.
@@ -78,13 +112,13 @@ impl Collector {
     }
 
     pub fn spans(&self) -> Vec<Received> {
-        self.spans.lock().clone()
+        self.state.spans.lock().clone()
     }
 
     /// Waits for a span of the trace with this name.
     pub async fn span(&self, trace: &str, name: &str) -> Received {
         eventually(&format!("the span {name:?} of {trace}"), PATIENCE, async || {
-            self.spans.lock().iter().find(|span| span.trace == trace && span.name == name).cloned()
+            self.state.spans.lock().iter().find(|span| span.trace == trace && span.name == name).cloned()
         })
         .await
     }
@@ -96,20 +130,41 @@ impl Drop for Collector {
     }
 }
 
-async fn take(State(spans): State<Arc<Mutex<Vec<Received>>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take(State(state): State<Arc<Exports>>, headers: HeaderMap, body: Bytes) -> Response {
+    state.asked.fetch_add(1, Ordering::Relaxed);
+    let takes = *state.takes.lock();
+    let rejected = match takes {
+        Takes::All => 0,
+        Takes::AllButOne => 1,
+        Takes::Nothing => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Takes::Silence => std::future::pending().await,
+    };
     if headers.get(header::AUTHORIZATION).is_none_or(|value| value != AUTHORIZATION) {
-        return StatusCode::UNAUTHORIZED;
+        return StatusCode::UNAUTHORIZED.into_response();
     }
     if headers.get(header::CONTENT_TYPE).is_none_or(|value| value != "application/x-protobuf") {
-        return StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    let Ok(export) = ExportTraceServiceRequest::decode(body) else { return StatusCode::BAD_REQUEST };
+    let Ok(export) = ExportTraceServiceRequest::decode(body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let spans = received(export);
+    let taken = spans.len().saturating_sub(rejected);
+    state.spans.lock().extend(spans.into_iter().take(taken));
+    let error_message = String::new();
+    let partial = ExportTracePartialSuccess { rejected_spans: rejected as i64, error_message };
+    let answer = ExportTraceServiceResponse { partial_success: (rejected > 0).then_some(partial) };
+    ([(header::CONTENT_TYPE, "application/x-protobuf")], answer.encode_to_vec()).into_response()
+}
+
+fn received(export: ExportTraceServiceRequest) -> Vec<Received> {
+    let mut received = Vec::new();
     let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for of_resource in export.resource_spans {
         let service = attributes(of_resource.resource.unwrap().attributes);
         let service = service.into_iter().find(|(name, _)| name == "service.name").unwrap().1;
         for span in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-            spans.lock().push(Received {
+            received.push(Received {
                 service: service.clone(),
                 kind: span.kind(),
                 has_failed: span.status.as_ref().is_some_and(|status| status.code() == SpanStatus::Error),
@@ -124,7 +179,7 @@ async fn take(State(spans): State<Arc<Mutex<Vec<Received>>>>, headers: HeaderMap
             });
         }
     }
-    StatusCode::OK
+    received
 }
 
 fn attributes(attributes: Vec<KeyValue>) -> Vec<(String, String)> {

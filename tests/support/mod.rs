@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use certificates::{Authority, Issued};
-pub use collector::{Collector, Received};
+pub use collector::{Collector, Takes};
 use conf::Span;
 pub use event_stream::{EventStream, StreamEvent};
 pub use folder::Folder;

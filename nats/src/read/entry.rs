@@ -175,6 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn a_sampled_event_has_its_trace_and_the_others_of_its_batch_have_none() {
+        let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"room.cleared","presenterIdx":42,"at":"2026-03-01T15:00:00Z"}"#;
+        let batch = Bytes::from([line; 3].join("\n"));
+        let trace = |number| Some(TraceContext { trace: [number; 16], span: [number; 8] });
+        let mut headers = HeaderMap::new();
+        let read = |headers: &HeaderMap| -> Vec<_> {
+            let entries = entries(1, 2, Timestamp::UNIX_EPOCH, Some(headers), &batch);
+            entries.map(|entry| entry.expect("every line is an event").trace).collect()
+        };
+        assert_eq!(read(&headers), [None; 3]);
+        let sampled = [trace(1), None, trace(3)];
+        traces::set(&mut headers, traces::header(sampled.into_iter()).as_deref());
+        assert_eq!(read(&headers), sampled);
+    }
+
+    #[test]
     fn a_blank_line_is_skipped_and_does_not_count() {
         let line = |id: u32| {
             format!(
