@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod certificates;
+mod collector;
 mod deadline;
 mod event_stream;
 mod folder;
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use certificates::{Authority, Issued};
+pub use collector::{Collector, Takes};
 use conf::Span;
 pub use event_stream::{EventStream, StreamEvent};
 pub use folder::Folder;
