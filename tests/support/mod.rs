@@ -12,6 +12,7 @@ mod folder;
 mod gate;
 mod jwks;
 mod mongod;
+mod mongod_pool;
 mod review_hook;
 mod role;
 mod room_server;
