@@ -122,6 +122,8 @@ async fn a_sweep_by_similarity_marks_similar_texts_on_whichever_side_of_it_they_
         |number: i64| if number % 3 == 0 { format!("join the club {number}!") } else { format!("number {number}") };
     let events: Vec<Event> = (0..2_100).map(|number| said(42, 7, 1_000 + number, &raid(number))).collect();
     let (before, after) = events.split_at(2_000);
+    let session = Session::new(0, 60_000);
+    archive(&world, &[session.begins(42), session.ends(42, "closed")]).await;
     archive_many(&world, before.to_vec()).await;
     let never = answers(&archiver).await;
     let similarity = Similarity::try_from(70).ok();

@@ -148,7 +148,7 @@ async fn a_sweep_by_similarity_deletes_the_variations_of_a_text_at_every_place()
     let mut body = json!({ "rule": { "texts": ["come to my room"], "similarity": 0.8 }, "secondsBack": 600 });
     body["dryRun"] = json!(true);
     let dry = world.call(&world.nodes[1], Method::POST, SWEEPS, &presenter(), Some(body.clone())).await;
-    assert_eq!((dry.status, &dry.json()["messages"]), (200, &json!(2)), "{dry:?}");
+    assert_eq!((dry.status.as_u16(), &dry.json()["messages"]), (200, &json!(2)), "{dry:?}");
     body["dryRun"] = json!(false);
     let swept = decided(&world.call(&world.nodes[0], Method::POST, SWEEPS, &presenter(), Some(body.clone())).await);
     let deletions = everything.next_events(2).await;
