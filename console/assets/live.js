@@ -76,6 +76,7 @@ class LiveView {
       render: (item) => this.#row(item),
       label: t('live.list'),
       follows: true,
+      pauses: true,
       max: MAX_ITEMS,
       onUnseen: (count) => this.#tellUnseen(count),
       onKey: (item, key) => this.#key(item, key),
