@@ -94,8 +94,9 @@ pub(crate) async fn record_loss(context: &Context, partition: u32, reason: Strin
     lost(context, stream, reason)
 }
 
-/// As [`record_loss`], for a loss that the stream's own account shows. Ok: nothing is lost. A cluster that elects leaders
-/// may have given an old account for longer than expected, and has what was seen by the time the loss can be recorded.
+/// As [`record_loss`], for a loss that the stream's own account shows. Ok: nothing is lost. A cluster that elects
+/// leaders may have given an old account for longer than expected, and has what was seen by the time the loss can be
+/// recorded.
 pub(crate) async fn record_doubted_loss(context: &Context, partition: u32, reason: String) -> Result<(), Error> {
     let stream = partition::stream(partition);
     loop {
