@@ -13,12 +13,12 @@ use crate::position::Position;
 /// The moderators of all rooms. One takes about 50 bytes.
 #[derive(Debug, Default)]
 pub struct Moderators {
-    rooms: HashMap<PresenterIdx, BTreeMap<UserIdx, Latest>>,
+    rooms: HashMap<PresenterIdx, BTreeMap<UserIdx, LatestRole>>,
 }
 
 /// The latest decision about a user in a room. An ended role is remembered while older decisions may still arrive.
 #[derive(Debug, Clone, Copy)]
-struct Latest {
+struct LatestRole {
     position: Position,
     is_moderator: bool,
 }
@@ -39,7 +39,7 @@ impl Moderators {
     fn decide(&mut self, position: Position, presenter: PresenterIdx, user: UserIdx, is_moderator: bool) -> bool {
         let is_later = self.known(presenter, user).is_none_or(|known| known < position);
         if is_later {
-            self.rooms.entry(presenter).or_default().insert(user, Latest { position, is_moderator });
+            self.rooms.entry(presenter).or_default().insert(user, LatestRole { position, is_moderator });
         }
         is_later
     }

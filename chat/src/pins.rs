@@ -11,12 +11,12 @@ use crate::position::Position;
 /// The pinned messages of all rooms. One takes about 50 bytes.
 #[derive(Debug, Default)]
 pub struct Pins {
-    rooms: HashMap<PresenterIdx, Latest>,
+    rooms: HashMap<PresenterIdx, LatestPin>,
 }
 
 /// The latest decision about a room's pin. An unpinning is remembered while older decisions may still arrive.
 #[derive(Debug, Clone, Copy)]
-struct Latest {
+struct LatestPin {
     position: Position,
     message: Option<EventId>,
 }
@@ -37,7 +37,7 @@ impl Pins {
     fn decide(&mut self, position: Position, presenter: PresenterIdx, message: Option<EventId>) -> bool {
         let is_later = self.known(presenter).is_none_or(|known| known < position);
         if is_later {
-            self.rooms.insert(presenter, Latest { position, message });
+            self.rooms.insert(presenter, LatestPin { position, message });
         }
         is_later
     }

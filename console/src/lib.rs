@@ -1,5 +1,5 @@
-//! The console: pages for moderators and analysts at `/console/`. They use only the public API and the event streams, with
-//! the signed-in user's token. The pages themselves hold no data and no secret, so serving them requires no token.
+//! The console: pages for moderators and analysts at `/console/`. They use only the public API and the event streams,
+//! with the signed-in user's token. The pages themselves hold no data and no secret, so serving them requires no token.
 //!
 //! The pages are files in `assets/`, embedded in the binary. `docs/guides/console.md` is their guide.
 

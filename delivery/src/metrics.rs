@@ -91,8 +91,8 @@ impl Metrics {
         self.starts.of(resume).inc();
     }
 
-    /// Counts the events of a page up to that position. Those stored before `since` are not observed: their presenter was
-    /// away. Returns the last event, if it is newer, and when it was stored.
+    /// Counts the events of a page up to that position. Those stored before `since` are not observed: their presenter
+    /// was away. Returns the last event, if it is newer, and when it was stored.
     pub(crate) fn written(&self, page: &[Kept], reached: Position, since: Timestamp) -> Option<(Position, Timestamp)> {
         let written = &page[..page.partition_point(|event| event.position <= reached)];
         self.page_events.observe(page.len() as f64);

@@ -48,7 +48,8 @@ impl Readers {
         }
     }
 
-    /// A permit for one more reader. None: this node, this user, or without a token this address, has as many as may be.
+    /// A permit for one more reader. None: this node, this user, or without a token this address, has as many as may
+    /// be.
     pub(crate) fn permit(&self, source: Source) -> Option<UserPermit<Source>> {
         match source {
             Source::User(_) => self.permits.take(source),

@@ -40,7 +40,8 @@ use crate::window::feed::Feed;
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
 /// Serves presenters and readers until `stop`. Then asks each of them to reconnect elsewhere, within the grace period.
-/// `readers` may read the rooms that decide nothing themselves, and may change. Returns an error if this process must be restarted.
+/// `readers` may read the rooms that decide nothing themselves, and may change. Returns an error if this process must
+/// be restarted.
 pub async fn run(
     config: Config,
     readers: watch::Receiver<chat::Readers>,

@@ -44,7 +44,7 @@ use kept::Kind;
 #[cfg(test)]
 pub(crate) use kept::deleted;
 pub(crate) use kept::{Deleted, Effect, Incoming, Kept, Shown, Withheld};
-pub(crate) use page::{Ask, Beginning, Limit, Page};
+pub(crate) use page::{Ask, Limit, Page, StartPoint};
 use queue::{INDEX_BYTES, Queue, shrink};
 use sweeps::Sweep;
 pub(crate) use usage::Usage;
@@ -286,7 +286,7 @@ impl Window {
     }
 
     /// Where a reader begins in a room of the partition.
-    pub(crate) fn begin(&self, presenter: PresenterIdx, partition: u32, ask: Ask) -> Beginning {
+    pub(crate) fn begin(&self, presenter: PresenterIdx, partition: u32, ask: Ask) -> StartPoint {
         let whole_after = self.whole_after(presenter, partition);
         let held = |kept: &&Kept| whole_after.is_none_or(|whole_after| kept.position > whole_after);
         let own = self.rooms.get(&presenter).and_then(|room| room.events.kept.iter().find(held));
@@ -298,11 +298,11 @@ impl Window {
                 // A reader of an empty room has reached the end of the log.
                 let end = || self.end(partition);
                 let evicted = self.rooms.get(&presenter).and_then(|room| room.evicted);
-                Beginning { cursor: oldest.or_else(end), whole: evicted.is_none() }
+                StartPoint { cursor: oldest.or_else(end), whole: evicted.is_none() }
             }
-            Ask::After(cursor) if is_held(cursor) => Beginning { cursor: Some(cursor), whole: true },
-            Ask::Lost(cursor) if is_held(cursor) => Beginning { cursor: Some(cursor), whole: false },
-            Ask::After(_) | Ask::Lost(_) | Ask::Unknown => Beginning { cursor: oldest.or(whole_after), whole: false },
+            Ask::After(cursor) if is_held(cursor) => StartPoint { cursor: Some(cursor), whole: true },
+            Ask::Lost(cursor) if is_held(cursor) => StartPoint { cursor: Some(cursor), whole: false },
+            Ask::After(_) | Ask::Lost(_) | Ask::Unknown => StartPoint { cursor: oldest.or(whole_after), whole: false },
         }
     }
 

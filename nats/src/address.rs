@@ -6,8 +6,8 @@ use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-/// A server's address as configured: `nats://host:port` or `tls://host:port`, before the host perhaps `user:password@` or
-/// `token@`, percent-encoded. `Debug` hides the login.
+/// A server's address as configured: `nats://host:port` or `tls://host:port`, before the host perhaps `user:password@`
+/// or `token@`, percent-encoded. `Debug` hides the login.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct ServerUrl(String);

@@ -22,8 +22,8 @@ const LEAST_SIZE: Size = Size::from_bytes(MAX_MESSAGE_BYTES as u64);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Server addresses, `nats://host:port` or `tls://host:port`; any one of a cluster is enough. Before the host there may
-    /// be a login, `user:password@` or `token@`, the same in all.
+    /// Server addresses, `nats://host:port` or `tls://host:port`; any one of a cluster is enough. Before the host there
+    /// may be a login, `user:password@` or `token@`, the same in all.
     pub urls: Vec<ServerUrl>,
     /// The path of a credentials file (JWT and nkey), empty for none.
     #[serde(default)]

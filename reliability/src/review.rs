@@ -1,5 +1,5 @@
-//! A review hook like a platform's. It allows, denies, holds, replaces, answers late or fails, by the number at the end of the
-//! text, so that every attempt of a post gets the same verdict. Verdicts are recorded.
+//! A review hook like a platform's. It allows, denies, holds, replaces, answers late or fails, by the number at the end
+//! of the text, so that every attempt of a post gets the same verdict. Verdicts are recorded.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! Serves a router over HTTP/1 so that no peer can hold a resource for ever, or keep it from others. The header, the answer
-//! and its reader have deadlines. Connections, and the bytes held for their peers, are bounded and shared as [`FairSlots`]
-//! are. New connections and refused requests have a rate for each source. A panic is a 500. After a stop, requests in hand
-//! finish within a grace period. Pages of every origin may read every answer. `axum::serve` does none of that: it installs
-//! no timer. An upgraded socket no longer counts here: its handler bounds and ends it.
+//! Serves a router over HTTP/1 so that no peer can hold a resource for ever, or keep it from others. The header, the
+//! answer and its reader have deadlines. Connections, and the bytes held for their peers, are bounded and shared as
+//! [`FairSlots`] are. New connections and refused requests have a rate for each source. A panic is a 500. After a stop,
+//! requests in hand finish within a grace period. Pages of every origin may read every answer. `axum::serve` does none
+//! of that: it installs no timer. An upgraded socket no longer counts here: its handler bounds and ends it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,8 +69,8 @@ pub struct ServeConfig {
     /// Concurrent connections, without upgraded ones. More push out those that wait for their peer: an idle one, an
     /// unfinished header or body, an unread answer. Of the address that has most, the one that waits longest goes.
     pub max_connections: usize,
-    /// The size of unfinished headers and bodies and of unread large answers, of all connections together. More push out
-    /// in the same way.
+    /// The size of unfinished headers and bodies and of unread large answers, of all connections together. More push
+    /// out in the same way.
     pub max_held_size: Size,
     /// New connections of one address, or IPv6 /64. More are reset.
     pub connection_rate: SourceRate,
@@ -289,8 +289,8 @@ async fn connection<F: FastPath>(
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     tokio::pin!(connection);
-    // A connection that has to go does not work on a request. The others are polled by reference and go on after a stop:
-    // nothing is lost.
+    // A connection that has to go does not work on a request. The others are polled by reference and go on after a
+    // stop: nothing is lost.
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,

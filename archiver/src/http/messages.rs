@@ -41,8 +41,8 @@ pub(super) struct FilterQuery {
     /// A label of the word filter or of the review hook.
     #[param(nullable = false)]
     flag: Option<String>,
-    /// An attribute and its value: `color:#00C853`. Names in an attribute follow dots: `badges.id:subscriber`. Every message
-    /// of the time span is searched.
+    /// An attribute and its value: `color:#00C853`. Names in an attribute follow dots: `badges.id:subscriber`. Every
+    /// message of the time span is searched.
     #[param(value_type = Option<schemas::AttributeFilter>, inline, nullable = false)]
     attribute: Option<AttributeParameter>,
     /// Deleted messages, which are left out by default: `include` adds them, `only` leaves out all others. For

@@ -41,7 +41,8 @@ struct DecisionsQuery {
     #[serde(rename = "type")]
     #[param(inline, nullable = false)]
     kind: Option<DecisionType>,
-    /// Only decisions about this user, or about one of the user's latest 50,000 deleted, restored or pinned messages and notices.
+    /// Only decisions about this user, or about one of the user's latest 50,000 deleted, restored or pinned messages
+    /// and notices.
     #[serde(default, deserialize_with = "strict_id")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
     user: Option<UserIdx>,

@@ -1,5 +1,6 @@
-//! A caller's role as a moderator of a room. It is read from the saved decisions when it is needed, so the archiver keeps
-//! no state of it, and knows of an appointment as soon as an ingest node has saved it: milliseconds after its 202.
+//! A caller's role as a moderator of a room. It is read from the saved decisions when it is needed, so the archiver
+//! keeps no state of it, and knows of an appointment as soon as an ingest node has saved it: milliseconds after its
+//! 202.
 
 use std::time::Duration;
 

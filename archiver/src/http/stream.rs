@@ -1,7 +1,7 @@
 //! Streamed answers of any size. Pieces are written as fast as the client takes them, so a stream needs the memory of a
 //! few pieces. The number of streams is bounded, and a stream whose client takes nothing for too long is cut. A stream
-//! that fails half-way, whose token expires, or whose client is no longer a moderator of the room, breaks the connection:
-//! the client sees that the answer is incomplete.
+//! that fails half-way, whose token expires, or whose client is no longer a moderator of the room, breaks the
+//! connection: the client sees that the answer is incomplete.
 
 use std::future::pending;
 use std::io;

@@ -162,8 +162,9 @@ pub(crate) async fn keep_first<T: EventDocument>(
     Ok(kept)
 }
 
-/// Whether a copy's position replaces the archived one: the lower position stays. At one sequence and index of a partition
-/// the higher epoch is right: that entry was archived before its epoch was recorded, or the lower epoch's entry was lost.
+/// Whether a copy's position replaces the archived one: the lower position stays. At one sequence and index of a
+/// partition the higher epoch is right: that entry was archived before its epoch was recorded, or the lower epoch's
+/// entry was lost.
 fn replaces(copy: PositionDocument, archived: PositionDocument, is_one_partition: bool) -> bool {
     if is_one_partition && (copy.sequence, copy.index) == (archived.sequence, archived.index) {
         copy.epoch > archived.epoch

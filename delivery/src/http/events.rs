@@ -22,7 +22,7 @@ use crate::readers::beginning::{Beginning, begin};
 use crate::readers::broadcast::Format;
 use crate::readers::rights::{Rights, view};
 use crate::readers::stream::{Admission, Reader};
-use crate::readers::tickets::{LongLived, OpenTicket, Shown, ShownView, Unused};
+use crate::readers::tickets::{LongLived, OpenTicket, ShownTicket, ShownView, Unused};
 use crate::readers::view::View;
 
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -119,8 +119,8 @@ async fn of_ticket(
         return Err(Refusal::QueryInvalid);
     }
     Ok(match node.readers.tickets.find(presenter, ticket).await? {
-        Shown::OneUse { pass, view, unused } => Credentials::OneUse { pass, view, unused },
-        Shown::LongLived { ticket, open } => Credentials::LongLived { ticket, open },
+        ShownTicket::OneUse { pass, view, unused } => Credentials::OneUse { pass, view, unused },
+        ShownTicket::LongLived { ticket, open } => Credentials::LongLived { ticket, open },
     })
 }
 

@@ -1,6 +1,6 @@
-//! The routes of delivery: `GET /v1/presenter` and `GET /chatting` upgrade to a presenter's socket, in one dialect each,
-//! and `/v1/rooms/{presenterIdx}/events` and `/tickets` are for readers. A handshake may bring the token in a header. A
-//! session's own rules are in [`crate::session`].
+//! The routes of delivery: `GET /v1/presenter` and `GET /chatting` upgrade to a presenter's socket, in one dialect
+//! each, and `/v1/rooms/{presenterIdx}/events` and `/tickets` are for readers. A handshake may bring the token in a
+//! header. A session's own rules are in [`crate::session`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -74,8 +74,8 @@ impl Access {
         }
     }
 
-    /// Applies an event, unless a later one about the same is known. Of an event of every room one copy must be applied:
-    /// positions in different partitions have no order.
+    /// Applies an event, unless a later one about the same is known. Of an event of every room one copy must be
+    /// applied: positions in different partitions have no order.
     pub(crate) fn apply(&self, entry: &Entry) {
         self.pin(entry);
         let has_changed = match entry.kind {

@@ -85,7 +85,7 @@ impl Admission {
     }
 }
 
-struct Reading {
+struct EventStream {
     reader: Reader,
     progress: Progress,
     end: ReaderEnd,
@@ -131,7 +131,7 @@ impl ReaderEnd {
     }
 }
 
-impl Drop for Reading {
+impl Drop for EventStream {
     fn drop(&mut self) {
         self.reader.node.metrics.reader_ended(self.end);
     }
@@ -152,7 +152,7 @@ impl Reader {
     /// The stream, with `welcome` as its first event.
     pub(crate) fn stream(self, welcome: String) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
         let progress = Progress::Beginning(welcome.into());
-        let reading = Reading { reader: self, progress, end: ReaderEnd::Left, sent_at: Instant::now() };
+        let reading = EventStream { reader: self, progress, end: ReaderEnd::Left, sent_at: Instant::now() };
         unfold(reading, |mut reading| async {
             let text = reading.next().await?;
             reading.sent_at = Instant::now();
@@ -168,7 +168,7 @@ enum Step {
     End,
 }
 
-impl Reading {
+impl EventStream {
     /// The next bytes. None: the stream has ended.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
@@ -260,7 +260,7 @@ impl Reading {
     }
 
     /// Whether the room admits the reader, as far as decisions go. What ends by time is looked at in
-    /// [`Reading::attend`].
+    /// [`EventStream::attend`].
     fn is_admitted(&mut self) -> bool {
         if self.reader.ticket.as_ref().is_some_and(OpenTicket::is_revoked) {
             return false;

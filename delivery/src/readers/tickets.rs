@@ -65,7 +65,7 @@ pub(crate) struct Made<T> {
 
 /// A ticket that a reader showed.
 #[derive(Debug)]
-pub(crate) enum Shown {
+pub(crate) enum ShownTicket {
     OneUse { pass: Pass, view: ShownView, unused: Unused },
     LongLived { ticket: LongLived, open: OpenTicket },
 }
@@ -159,7 +159,7 @@ impl Tickets {
     }
 
     /// Finds a ticket of the room. A one-use ticket is not used yet: [`Tickets::use_up`] uses it.
-    pub(crate) async fn find(&self, presenter: PresenterIdx, secret: &str) -> Result<Shown, TicketError> {
+    pub(crate) async fn find(&self, presenter: PresenterIdx, secret: &str) -> Result<ShownTicket, TicketError> {
         if is_secret(secret, ONE_USE_PREFIX) {
             let key = hash(secret);
             let stored = self.stored.one_use(presenter, &key).await.map_err(unavailable)?;
@@ -169,7 +169,11 @@ impl Tickets {
             if pass.until <= SystemTime::now() {
                 return Err(TicketError::Invalid);
             }
-            return Ok(Shown::OneUse { pass, view, unused: Unused { presenter, key, revision: stored.revision } });
+            return Ok(ShownTicket::OneUse {
+                pass,
+                view,
+                unused: Unused { presenter, key, revision: stored.revision },
+            });
         }
         if is_secret(secret, LONG_LIVED_PREFIX) {
             // Before the question, so that no revocation is missed after the answer.
@@ -178,7 +182,7 @@ impl Tickets {
             let hash = hash(secret);
             let ticket = tickets.into_iter().find(|ticket| ticket.hash == hash).ok_or(TicketError::Invalid)?;
             let open = watch.opened(ticket.id, revision);
-            return Ok(Shown::LongLived { ticket, open });
+            return Ok(ShownTicket::LongLived { ticket, open });
         }
         Err(TicketError::Invalid)
     }

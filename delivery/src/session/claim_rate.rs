@@ -1,8 +1,8 @@
-//! Rate limit of session starts: the order in which newcomers claim a room. One newcomer of a presenter claims at a time,
-//! within two shares that are counted over all nodes: one for a burst, one for a day. Of the newcomers that wait only the
-//! newest gets the turn. So two pages that replace each other for ever, a page that reconnects in a loop and a leaked token
-//! all cost the log and the archive a bounded number of sessions. The session that holds the room continues meanwhile.
-//! Other presenters never wait.
+//! Rate limit of session starts: the order in which newcomers claim a room. One newcomer of a presenter claims at a
+//! time, within two shares that are counted over all nodes: one for a burst, one for a day. Of the newcomers that wait
+//! only the newest gets the turn. So two pages that replace each other for ever, a page that reconnects in a loop and a
+//! leaked token all cost the log and the archive a bounded number of sessions. The session that holds the room
+//! continues meanwhile. Other presenters never wait.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,18 +26,18 @@ struct Share {
     refill: Duration,
 }
 
-/// 20 in a row: a presenter who reloads a page again and again, on a bad network, does not wait. Then one in 5 s, which is 24
-/// events a minute. With the 8 s that a claim may take, a page waits about that long for its welcome.
+/// 20 in a row: a presenter who reloads a page again and again, on a bad network, does not wait. Then one in 5 s, which
+/// is 24 events a minute. With the 8 s that a claim may take, a page waits about that long for its welcome.
 const SHORT: Share = Share { burst: 20, refill: Duration::from_secs(5) };
 
-/// 600 in a row: a network that breaks every 10 s for an hour and a half does not use it up. Then one a minute: each session is
-/// a document in the archive, so a room makes at most 2,040 on the first day and 1,440 on each day after it.
+/// 600 in a row: a network that breaks every 10 s for an hour and a half does not use it up. Then one a minute: each
+/// session is a document in the archive, so a room makes at most 2,040 on the first day and 1,440 on each day after it.
 const LONG: Share = Share { burst: 600, refill: Duration::from_secs(60) };
 
 const SHARES: [Share; 2] = [SHORT, LONG];
 
-/// A newcomer whose turn comes later than this is told how long it waits. A newer newcomer displaces it after this time, not
-/// only when the turn comes, so that displaced sockets do not pile up.
+/// A newcomer whose turn comes later than this is told how long it waits. A newer newcomer displaces it after this
+/// time, not only when the turn comes, so that displaced sockets do not pile up.
 pub(crate) const SHORT_WAIT: Duration = SHORT.refill;
 
 /// Rooms that have their whole share again are forgotten when there are more rooms than this.
@@ -78,9 +78,9 @@ impl Turns {
         state.room(presenter, now).next(now).duration_since(now)
     }
 
-    /// Returns when it is the newcomer's turn, or with [`CloseReason::Replaced`] when a newer one came meanwhile. A displaced newcomer
-    /// waits too, up to [`SHORT_WAIT`]: a page that is told at once may be back at once. Cancel safe: a newcomer that stops
-    /// waiting has no turn.
+    /// Returns when it is the newcomer's turn, or with [`CloseReason::Replaced`] when a newer one came meanwhile. A
+    /// displaced newcomer waits too, up to [`SHORT_WAIT`]: a page that is told at once may be back at once. Cancel
+    /// safe: a newcomer that stops waiting has no turn.
     pub(crate) async fn wait(&self, presenter: PresenterIdx) -> Result<Turn<'_>, CloseReason> {
         let (next, mut displaced) = {
             let (mut state, now) = (self.0.lock(), Instant::now());
@@ -142,7 +142,8 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        // While the log is away a page tries again and again, which costs nothing, and must not make it wait afterwards.
+        // While the log is away a page tries again and again, which costs nothing, and must not make it wait
+        // afterwards.
         if !self.is_used {
             let mut state = self.turns.0.lock();
             state.room(self.presenter, Instant::now()).give_back();
@@ -186,7 +187,8 @@ impl Room {
         self.spend(now);
     }
 
-    /// It was claimed, here or elsewhere. However often elsewhere, nobody waits here for longer than the longest refill.
+    /// It was claimed, here or elsewhere. However often elsewhere, nobody waits here for longer than the longest
+    /// refill.
     fn spend(&mut self, now: Instant) {
         for (share, spent_until) in SHARES.iter().zip(&mut self.spent_until) {
             *spent_until = ((*spent_until).max(now) + share.refill).min(now + share.refill * share.burst);

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::readers::access::Access;
 use crate::traces::Traces;
 use crate::wake::Wake;
-use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Usage, Window};
+use crate::window::{Ask, Bounds, Incoming, Limit, Page, StartPoint, Usage, Window};
 
 /// 1 s: how often a quiet window is searched for expired events.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -166,7 +166,7 @@ pub(crate) struct RoomReader {
 
 impl RoomReader {
     /// Where to begin in this room.
-    pub(crate) fn begin(&self, ask: Ask) -> Beginning {
+    pub(crate) fn begin(&self, ask: Ask) -> StartPoint {
         self.feed.read().begin(self.presenter, self.partition, ask)
     }
 

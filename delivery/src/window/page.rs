@@ -42,7 +42,7 @@ pub(crate) enum Ask {
 
 /// Where a reader begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Beginning {
+pub(crate) struct StartPoint {
     /// The events after it follow. None only while nothing of the log has arrived.
     pub(crate) cursor: Option<Position>,
     /// Whether every event after the requested start follows. For [`Ask::Anything`]: whether no event of the room is

@@ -16,7 +16,8 @@ pub(crate) const CONTENT_DIGEST: &str = "content-digest";
 const NAME: HeaderName = HeaderName::from_static(CONTENT_DIGEST);
 
 impl ContentDigest {
-    /// The digest of the header. None: there is no header, or it has no `sha-256`. Err: that is malformed, or there are two.
+    /// The digest of the header. None: there is no header, or it has no `sha-256`. Err: that is malformed, or there are
+    /// two.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Option<ContentDigest>, InvalidDigest> {
         let mut found = None;
         for value in headers.get_all(NAME) {

@@ -1,6 +1,6 @@
 //! The extractors of `/v1`. Each reads one part of a request, refuses an invalid one, and documents itself. The first
-//! extractor of a handler reads the whole head in a fixed order: sender, key, path. It also charges reads. The body comes last: [`Json`] or
-//! [`NoBody`] read it, and hold the permit to work on the request.
+//! extractor of a handler reads the whole head in a fixed order: sender, key, path. It also charges reads. The body
+//! comes last: [`Json`] or [`NoBody`] read it, and hold the permit to work on the request.
 //!
 //! A handler that moderates takes a [`Moderator`], which it cannot get from a request without permission.
 

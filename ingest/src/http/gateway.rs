@@ -1,7 +1,7 @@
-//! The identity that the gateway forwards: the headers `x-forward-userIdx`, `x-forward-email`, `x-forward-nickname` and,
-//! optionally, `x-forward-scope` (form-URL-encoded UTF-8). Anyone can write a header, so they count only from trusted
-//! addresses or with the gateway's signature. Otherwise they are ignored, and the token decides. A signature covers one
-//! request: an attacker who captures it can repeat that request for 300 s, and make no other.
+//! The identity that the gateway forwards: the headers `x-forward-userIdx`, `x-forward-email`, `x-forward-nickname`
+//! and, optionally, `x-forward-scope` (form-URL-encoded UTF-8). Anyone can write a header, so they count only from
+//! trusted addresses or with the gateway's signature. Otherwise they are ignored, and the token decides. A signature
+//! covers one request: an attacker who captures it can repeat that request for 300 s, and make no other.
 
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -35,14 +35,14 @@ pub struct GatewayConfig {
     pub mode: Mode,
     /// For `trusted-addresses`: networks of the gateway, `10.0.0.0/8`, against the TCP peer.
     pub trusted: Vec<IpNet>,
-    /// For `trusted-addresses`: whether `x-forward-scope` counts too. A gateway that does not know this header passes the
-    /// client's on, and anyone could become a moderator.
+    /// For `trusted-addresses`: whether `x-forward-scope` counts too. A gateway that does not know this header passes
+    /// the client's on, and anyone could become a moderator.
     pub trusted_scope: bool,
     /// For `signature`: the key that the gateway shares with us, at least 32 bytes.
     #[serde(default)]
     pub secret: Secret,
-    /// For `signature`: the last day, in UTC, on which signatures of the first version count too, such as `2027-03-31`. They
-    /// cover the identity alone. Empty: they do not count.
+    /// For `signature`: the last day, in UTC, on which signatures of the first version count too, such as `2027-03-31`.
+    /// They cover the identity alone. Empty: they do not count.
     pub v1_until: String,
 }
 
@@ -65,9 +65,9 @@ pub enum Mode {
     Off,
     /// The address that the connection comes from.
     TrustedAddresses,
-    /// Header `x-forward-signature: t=<unix seconds>,v2=<hex>`: HMAC-SHA256 over the lines `v2`, t, the method, the path with
-    /// the query, Content-Digest (empty where there is no body), userIdx, email and nickname, and a last one with the scope
-    /// where that header is there, as sent, joined by line feeds. It holds for 300 s.
+    /// Header `x-forward-signature: t=<unix seconds>,v2=<hex>`: HMAC-SHA256 over the lines `v2`, t, the method, the
+    /// path with the query, Content-Digest (empty where there is no body), userIdx, email and nickname, and a last one
+    /// with the scope where that header is there, as sent, joined by line feeds. It holds for 300 s.
     Signature,
 }
 
@@ -210,8 +210,8 @@ fn is_signed(request: &Parts, secret: &Secret, now_seconds: u64, takes_v1: bool)
     Some(verify_slices_are_equal(mac.sign().as_ref(), &signature).is_ok())
 }
 
-/// The line of the signature for the body. None: there is a body without a digest. The reader of the body compares it with
-/// the digest.
+/// The line of the signature for the body. None: there is a body without a digest. The reader of the body compares it
+/// with the digest.
 fn signed_digest(headers: &HeaderMap) -> Option<&[u8]> {
     if headers.contains_key(CONTENT_DIGEST) {
         ContentDigest::of(headers).ok().flatten()?;

@@ -86,8 +86,8 @@ impl DecisionKeeper {
         self.changed.notify_one();
     }
 
-    /// Everything up to there was read. That counts for nothing while a decision waits; the next time will. `holds`: the
-    /// messages that wait for a moderator.
+    /// Everything up to there was read. That counts for nothing while a decision waits; the next time will. `holds`:
+    /// the messages that wait for a moderator.
     pub(crate) fn set_read(&self, positions: Vec<Position>, holds: Vec<Position>) {
         let mut state = self.state();
         state.holds = holds;

@@ -41,8 +41,8 @@ pub(crate) enum HoldDecision {
 }
 
 impl Ingest {
-    /// Ok: the message was decided that way, by this request or by an earlier one. Err: it was not, except for an append
-    /// of unknown outcome.
+    /// Ok: the message was decided that way, by this request or by an earlier one. Err: it was not, except for an
+    /// append of unknown outcome.
     pub(crate) async fn decide_hold(&self, order: HoldRequest) -> Result<Decided, Refusal> {
         let HoldRequest { sender, room, message, decision, reason, key } = order;
         let right = self.right(&sender, Some(room))?;

@@ -1,6 +1,6 @@
 //! The messages that wait for a moderator, by room, and the latest decisions about them. They are replayed from the log
-//! in its order, so every node has the same queue. A hold ends with the first of: its release, its denial, a deletion of
-//! the message, a clear of the room, a ban that purges its author, an erasure of its author, and its time.
+//! in its order, so every node has the same queue. A hold ends with the first of: its release, its denial, a deletion
+//! of the message, a clear of the room, a ban that purges its author, an erasure of its author, and its time.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;

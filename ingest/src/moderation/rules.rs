@@ -92,8 +92,8 @@ impl Rules {
     }
 
     /// Applies a decision of the log, unless a later one about the same subject is known. Returns the decisions to
-    /// save: a ban may end a moderator's role as well, and a deletion may unpin a message. Each contains everything that holds for its subject, so that
-    /// earlier decisions are not needed.
+    /// save: a ban may end a moderator's role as well, and a deletion may unpin a message. Each contains everything
+    /// that holds for its subject, so that earlier decisions are not needed.
     pub(crate) fn apply(&self, position: Position, event: &Event, now: Timestamp) -> Vec<(Subject, Event)> {
         let mut state = self.state.write();
         let decided = Rules::decide(&mut state, position, event, now);
@@ -278,8 +278,8 @@ impl State {
         self.bans.get(&(presenter, user))?.ban.filter(|ban| ban.holds(now))
     }
 
-    /// Ends the role of a moderator whom the event bans from the room. Returns the end of the role as a decision, so that
-    /// it is saved under its own subject and outlives the ban.
+    /// Ends the role of a moderator whom the event bans from the room. Returns the end of the role as a decision, so
+    /// that it is saved under its own subject and outlives the ban.
     fn end_role(&mut self, position: Position, event: &Event) -> Option<(Subject, Event)> {
         let (Some(presenter), Body::UserBanned(banned)) = (event.presenter, &event.body) else { return None };
         if !self.moderators.apply(position, presenter, &event.body) {
@@ -292,8 +292,8 @@ impl State {
 }
 
 impl State {
-    /// Unpins the message that the event deletes. Returns the unpinning as a decision, so that it is saved in place of the
-    /// pin.
+    /// Unpins the message that the event deletes. Returns the unpinning as a decision, so that it is saved in place of
+    /// the pin.
     fn unpin(&mut self, position: Position, event: &Event) -> Option<(Subject, Event)> {
         let presenter = event.presenter?;
         let by = match &event.body {

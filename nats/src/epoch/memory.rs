@@ -82,8 +82,8 @@ impl Memory {
         few.map(|(sequence, stored)| (*sequence, *stored)).collect()
     }
 
-    /// Whether the last message that is known to have been in the stream is there, as it was read. A message that was only
-    /// acknowledged cannot be compared.
+    /// Whether the last message that is known to have been in the stream is there, as it was read. A message that was
+    /// only acknowledged cannot be compared.
     pub(crate) async fn is_confirmed_by(&self, stream: &Stream, info: &stream::Info) -> Result<bool, Error> {
         let last = self.last();
         match self.newest_sample() {

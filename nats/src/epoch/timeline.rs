@@ -81,8 +81,8 @@ impl Timeline {
         Timeline { segments }
     }
 
-    /// Where this timeline leaves an earlier one of the same log: the first sequence whose epoch is another one. `None`:
-    /// it does not, or the two are of different logs.
+    /// Where this timeline leaves an earlier one of the same log: the first sequence whose epoch is another one.
+    /// `None`: it does not, or the two are of different logs.
     pub(crate) fn forked_at(&self, earlier: &Timeline) -> Option<u64> {
         let common = self.segments.iter().zip(&earlier.segments).take_while(|(one, other)| one == other).count();
         let next = self.segments.get(common).filter(|_| common > 0)?;
@@ -204,8 +204,8 @@ impl Timelines {
         self.get(self.partition_of(presenter)).standing(position)
     }
 
-    /// Whether each partition has one of these positions, as far as its timeline tells. No: it lost them with its end, or
-    /// they are of another log.
+    /// Whether each partition has one of these positions, as far as its timeline tells. No: it lost them with its end,
+    /// or they are of another log.
     pub fn have_everywhere(&self, positions: &[Position]) -> bool {
         let is_here = |timeline: &Timeline, position| matches!(timeline.standing(position), Standing::Here(_));
         self.iter().all(|timeline| positions.iter().any(|position| is_here(timeline, *position)))

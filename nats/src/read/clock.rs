@@ -57,7 +57,7 @@ pub(crate) struct Reading {
 struct Said {
     ts: Timestamp,
     created: Timestamp,
-    state: StreamState,
+    state: LastSequence,
     config: StreamConfig,
 }
 
@@ -68,7 +68,7 @@ struct StreamConfig {
 }
 
 #[derive(Debug, Deserialize)]
-struct StreamState {
+struct LastSequence {
     last_seq: u64,
 }
 

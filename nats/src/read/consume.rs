@@ -35,9 +35,9 @@ const MAX_ACK_PENDING: i64 = 65_536;
 /// Batches requested ahead. A batch may hold a single event, and the next write wants a thousand.
 const PREFETCH: usize = 2_048;
 
-/// Bytes requested ahead in all partitions together. This is about 7,000 events, which MongoDB writes in a fraction of a second. It is
-/// not more, because nobody extends the ack wait of batches that only wait here: a MongoDB that writes 300 events a
-/// second must reach all of them within the ack wait, or it writes everything twice.
+/// Bytes requested ahead in all partitions together. This is about 7,000 events, which MongoDB writes in a fraction of
+/// a second. It is not more, because nobody extends the ack wait of batches that only wait here: a MongoDB that writes
+/// 300 events a second must reach all of them within the ack wait, or it writes everything twice.
 const PREFETCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// The minimum of bytes requested ahead in one partition. The largest batch has 512 KiB, and the server does not hand
@@ -122,8 +122,8 @@ impl Consumer {
         self.deliveries.recv().await.ok_or(Error::Closed)?
     }
 
-    /// Gives back all batches that were requested but not handed out, so that they are redelivered at once. Waits up to a
-    /// second for the end of the open request, and another one if the server does not answer.
+    /// Gives back all batches that were requested but not handed out, so that they are redelivered at once. Waits up to
+    /// a second for the end of the open request, and another one if the server does not answer.
     pub async fn close(mut self) {
         self.deliveries.close();
         drop(self.stop);

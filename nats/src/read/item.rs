@@ -31,8 +31,8 @@ pub(crate) enum ReadFrom {
 pub(crate) enum Item {
     /// The next message.
     Record(Record),
-    /// Everything that was in the stream when reading began, or went on with another consumer, up to this sequence, came
-    /// before this item.
+    /// Everything that was in the stream when reading began, or went on with another consumer, up to this sequence,
+    /// came before this item.
     CaughtUp(u64),
     /// There was an outage: conclusions from silence no longer hold.
     Resumed,

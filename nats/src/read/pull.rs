@@ -1,8 +1,8 @@
 //! Pulls batches from a consumer with one request at a time, and can end without losing any.
 //!
 //! The server tells the end of each request, and sends it after the request's last batch. The client library's own
-//! stream of messages is dropped with a request open: what the server sends at that moment is lost, and comes again only
-//! after the ack wait.
+//! stream of messages is dropped with a request open: what the server sends at that moment is lost, and comes again
+//! only after the ack wait.
 
 use std::time::Duration;
 

@@ -23,7 +23,8 @@ use crate::streams::{NODES, SESSIONS};
 /// How many claims a receiver may fall behind before it is told that it lags. A reconnect storm fits.
 const CLAIMS: usize = 8_192;
 
-/// How many withdrawn claims are remembered, about 2 MB. A room that is forgotten costs its next claim one more request.
+/// How many withdrawn claims are remembered, about 2 MB. A room that is forgotten costs its next claim one more
+/// request.
 const WITHDRAWN: usize = 65_536;
 
 /// The claims and leases of all nodes, in a local map. Cheap to clone.

@@ -11,8 +11,8 @@ use super::Findings;
 use super::view::{MESSAGE, Place, SETTLE_US, Session, Start, View};
 use crate::history::Dialect;
 
-/// Whether the frame refuses the token because the node's clock was wrong: the token was issued after the node's present,
-/// or has expired by then.
+/// Whether the frame refuses the token because the node's clock was wrong: the token was issued after the node's
+/// present, or has expired by then.
 fn is_refused_by_a_wrong_clock(view: &View, start: &Start, line: usize, frame: &str) -> bool {
     frame.contains(r#""id":"tokenException""#)
         && view.faulty(view.at(start.line), view.at(line), SETTLE_US, |fault| {

@@ -32,8 +32,8 @@ pub trait FastPath: Clone + Send + Sync + 'static {
     /// None: the router answers.
     fn route(&self, method: &Method, uri: &Uri) -> Option<Self::Route>;
 
-    /// The answer, as the router's handler gives it. `peer` is the address of the TCP peer. A connection's task has room
-    /// for this future, which is moved several times before it is polled: it should be small.
+    /// The answer, as the router's handler gives it. `peer` is the address of the TCP peer. A connection's task has
+    /// room for this future, which is moved several times before it is polled: it should be small.
     fn answer(
         &self,
         route: Self::Route,

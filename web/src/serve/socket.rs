@@ -21,8 +21,8 @@ pub(super) enum Socket {
     Encrypted(Box<TlsStream<Paced>>),
 }
 
-/// The socket after its handshake, until whose end the connection waits for its peer. None: it failed, or the connection
-/// had to go before.
+/// The socket after its handshake, until whose end the connection waits for its peer. None: it failed, or the
+/// connection had to go before.
 pub(super) async fn encrypted(
     tls: &ServerTls,
     stream: Paced,

@@ -1,6 +1,6 @@
-//! Notices that the process stood still: it was paused, or its machine was suspended. Meanwhile the kernel still accepts
-//! connections and requests. Their senders have given up when the process continues, and may have retried elsewhere: to
-//! execute the request now would be late, and perhaps the second time.
+//! Notices that the process stood still: it was paused, or its machine was suspended. Meanwhile the kernel still
+//! accepts connections and requests. Their senders have given up when the process continues, and may have retried
+//! elsewhere: to execute the request now would be late, and perhaps the second time.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};

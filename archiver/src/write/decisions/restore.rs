@@ -38,8 +38,8 @@ pub(super) async fn recheck(database: &Database, decision: &DecisionDocument) ->
     reconcile(database, &found).await
 }
 
-/// Removes what later copies of the restoration recorded, also in messages that the first copy is not about, and applies
-/// all decisions to those. Then applies all decisions to the message of the first copy.
+/// Removes what later copies of the restoration recorded, also in messages that the first copy is not about, and
+/// applies all decisions to those. Then applies all decisions to the message of the first copy.
 pub(super) async fn withdraw(database: &Database, decision: &DecisionDocument) -> Result<(), Failure> {
     let Some(message) = message(decision) else { return Ok(()) };
     let wrongly = doc! {

@@ -49,7 +49,7 @@ pub(crate) struct LongLived {
 
 /// The long-lived tickets of a room.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Room {
+struct RoomTickets {
     tickets: Vec<LongLived>,
 }
 
@@ -98,11 +98,15 @@ impl OneUse {
 
 /// The long-lived tickets of a value. An empty one: none.
 pub(super) fn tickets(value: &[u8]) -> Result<Vec<LongLived>, serde_json::Error> {
-    if value.is_empty() { Ok(Vec::new()) } else { serde_json::from_slice::<Room>(value).map(|room| room.tickets) }
+    if value.is_empty() {
+        Ok(Vec::new())
+    } else {
+        serde_json::from_slice::<RoomTickets>(value).map(|room| room.tickets)
+    }
 }
 
 pub(super) fn to_json(tickets: &[LongLived]) -> Bytes {
-    let room = Room { tickets: tickets.to_vec() };
+    let room = RoomTickets { tickets: tickets.to_vec() };
     serde_json::to_vec(&room).expect("a ticket has string keys and no failing serializer").into()
 }
 

@@ -1,5 +1,5 @@
-//! The endpoints of a room's pinned message, and of its notices. `docs/reference/moderation.md` describes them for their
-//! clients.
+//! The endpoints of a room's pinned message, and of its notices. `docs/reference/moderation.md` describes them for
+//! their clients.
 
 use std::sync::Arc;
 
