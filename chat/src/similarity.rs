@@ -99,7 +99,8 @@ impl Bigrams {
                 std::cmp::Ordering::Greater => _ = other.next(),
                 std::cmp::Ordering::Equal => {
                     common += 1;
-                    (own.next(), other.next());
+                    own.next();
+                    other.next();
                 }
             }
         }
