@@ -1,4 +1,4 @@
-//! The tests that need servers, in one binary. Every test starts its own servers.
+//! The tests that need servers, in one binary. Every test has its servers to itself.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![allow(clippy::disallowed_methods, reason = "a test awaits its tasks, or ends with them")]

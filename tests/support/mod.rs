@@ -1,5 +1,5 @@
-//! Real servers and roles for the tests, each with its own ports and folder. Dropping one kills it. The folder of a
-//! failed test is kept, and its path is printed.
+//! Real servers and roles for the tests, each with its own ports and folder. Dropping one kills it, except for a
+//! mongod that a later test may have. The folder of a failed test is kept, and its path is printed.
 
 #![allow(dead_code, reason = "each suite uses its part")]
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
