@@ -99,13 +99,14 @@ async fn check_with(
     let mongodb =
         async { if needs(Role::Archiver) { Some(within(archiver::probe(&config.archiver)).await) } else { None } };
     let room_server = async { if needs(Role::Ingest) { services::room_server(config).await } else { Vec::new() } };
-    let (monitored, servers, state, mongodb, room_server, keys) = tokio::join!(
+    let (monitored, servers, state, mongodb, room_server, keys, collector) = tokio::join!(
         monitored,
         within(nats::servers(&config.nats, NAME)),
         within(nats::inspect(&config.nats, NAME, archiver::READER)),
         mongodb,
         room_server,
         services::issuer_keys(config),
+        services::collector(config),
     );
     let mut clocks: Vec<Clock> = monitored.iter().filter_map(Monitored::clock).collect();
     findings.extend(log::servers(&servers));
@@ -131,6 +132,7 @@ async fn check_with(
     }
     findings.extend(room_server);
     findings.extend(keys);
+    findings.extend(collector);
     findings.extend(clocks::findings(&clocks));
     let failed = [servers.err(), state.err(), mongodb.and_then(Result::err)];
     (findings, failed.into_iter().flatten().any(|failed| failed.is_about_configuration))

@@ -31,6 +31,8 @@ use strict::Read;
 pub struct Config {
     /// The format and the filter of logs.
     pub log: logging::LogConfig,
+    /// The collector of traces.
+    pub otlp: otlp::Config,
     /// The log of events.
     pub nats: nats::Config,
     /// The trusted issuers of tokens.

@@ -23,6 +23,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use clap::ValueEnum;
 use conf::Problem;
+use otlp::Exporter;
 use runtime::Tasks;
 use tls::ServerTls;
 use tokio::sync::watch;
@@ -118,7 +119,10 @@ async fn live(role: Role, file: Option<&Path>, loaded: Loaded, filter: logging::
     let (tls, admin_tls) = (load(&section, tls)?, load(&admin_section, admin_tls)?);
     let listener = bind(role, "listen", listen, tls.clone())?;
     tracing::info!(role = role.name(), %listen, "{} listens on {listen}{}", role.name(), about(tls.as_ref()));
-    let admin = Admin::new(WAITING, stop.clone());
+    let traced = metrics::Registry::new();
+    let (tracer, exporter) = Exporter::new(&config.otlp, role.name(), &traced).map_err(Invalid::from)?;
+    let admin = Admin::new(WAITING, tracer, stop.clone());
+    admin.metrics().include(&traced);
     metrics::declare_process(
         admin.metrics(),
         role.name(),
@@ -130,6 +134,9 @@ async fn live(role: Role, file: Option<&Path>, loaded: Loaded, filter: logging::
     let tasks = Tasks::new();
     let informed = service_manager::inform(admin.clone(), stop.clone(), tasks.stop().clone());
     tasks.spawn("service manager", informed);
+    if let Some(exporter) = exporter {
+        tasks.spawn("span exporter", exporter.run(tasks.stop().clone()));
+    }
     if let Some(listen) = role.admin(&config) {
         let listener = bind(role, "admin.listen", listen, admin_tls.clone())?;
         let (name, with_tls) = (role.name(), about(admin_tls.as_ref()));
@@ -334,6 +341,7 @@ impl Role {
     pub(crate) fn problems_of(roles: &[Role], config: &Config) -> Vec<Problem> {
         let mut problems = config.nats.problems();
         problems.extend(config.log.filter().err());
+        problems.extend(config.otlp.problems());
         problems.extend(config.auth.problems());
         for role in roles {
             problems.extend(role.tls(config).into_iter().flat_map(|(section, tls)| tls.problems(&section)));

@@ -29,7 +29,7 @@ async fn set_up(config: &Config, arguments: &SetupArguments) -> anyhow::Result<S
         return Ok(if report.is_empty() { "nothing would change\n".to_owned() } else { report });
     }
     let mut answer = report(&nats::set_up(&config.nats, NAME).await?, "created", "changed");
-    let log = Log::connect(&config.nats, NAME).await?;
+    let log = Log::connect_to_change(&config.nats, NAME).await?;
     if arguments.new_epoch {
         for (partition, (last, epoch)) in log.begin_epoch().await?.into_iter().enumerate() {
             writeln!(answer, "CHAT_{partition}: epoch {epoch:x} from sequence {} on", last + 1)?;

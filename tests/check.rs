@@ -108,7 +108,8 @@ async fn everything_missing_is_found_in_one_run_without_showing_secrets() {
         .set("ingest.rooms.url", &format!("http://bob:hunter2-of-rooms@{nowhere}/hunter2-of-path"))
         .set("auth.jwks.url", &format!("http://{nowhere}/hunter2-of-keys"))
         .set("archiver.uri", &format!("mongodb://bob:hunter2-of-mongo@{nowhere}/?replicaSet=rs0"))
-        .set("archiver.server_selection_timeout", "1s");
+        .set("archiver.server_selection_timeout", "1s")
+        .set("otlp.url", &format!("http://bob:hunter2-of-spans@{nowhere}/hunter2-of-traces"));
     let found = check(&settings, &["--role", "ingest", "--role", "archiver", &format!("http://{nowhere}")]).await;
     assert_eq!(found.code, 1, "{}", found.output);
     for (part, begin, told) in [
@@ -119,6 +120,7 @@ async fn everything_missing_is_found_in_one_run_without_showing_secrets() {
         ("mongodb", "problem", "archiver.uri"),
         ("room server", "problem", "ingest.rooms.url"),
         ("issuer keys", "problem", "auth.jwks.url"),
+        ("collector", "warning", "otlp.url"),
     ] {
         assert!(found.has(part, begin, told), "{part} {begin} {told}: {}", found.output);
     }

@@ -31,6 +31,10 @@ fn show_prints_toml_without_secrets_and_a_wrong_configuration_is_64() {
     assert!(shown.contains("secret = \"(set)\"  # CHATTING_AUTH__SECRET in the environment"), "{shown}");
     assert!(shown.contains("partitions = 1  # default") && !shown.contains(SECRET), "{shown}");
 
+    let headers = Settings::new().set("otlp.headers", "authorization=hunter2");
+    let shown = text(&config(&["show"], &headers).stdout);
+    assert!(shown.contains("headers = \"(set)\"  # CHATTING_OTLP__HEADERS") && !shown.contains("hunter2"), "{shown}");
+
     let wrong = config(&["show"], &Settings::new().set("nats.no_such_key", "1"));
     assert!(wrong.status.code() == Some(64) && text(&wrong.stderr).contains("nats.no_such_key"));
 }

@@ -29,5 +29,6 @@ mod roles;
 mod support;
 mod tidy;
 mod tls;
+mod traces;
 #[cfg(feature = "shared-data")]
 mod words;

@@ -5,33 +5,41 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The workspace crates that each crate may depend on. Roles never depend on each other, nor do `nats` and `web`.
-const ARROWS: [(&str, &[&str]); 17] = [
-    (".", &["archiver", "chat", "conf", "delivery", "ingest", "metrics", "nats", "runtime", "testkit", "tls", "web"]),
-    ("archiver", &["chat", "conf", "console", "metrics", "nats", "runtime", "tls", "web", "words"]),
+const ARROWS: [(&str, &[&str]); 18] = [
+    (
+        ".",
+        &[
+            "archiver", "chat", "conf", "delivery", "ingest", "metrics", "nats", "otlp", "runtime", "testkit", "tls",
+            "web",
+        ],
+    ),
+    ("archiver", &["chat", "conf", "console", "metrics", "nats", "otlp", "runtime", "tls", "web", "words"]),
     ("bench", &["chat", "conf", "nats", "testkit", "web"]),
     ("chat", &[]),
     ("conf", &[]),
     ("console", &["web"]),
-    ("delivery", &["chat", "conf", "metrics", "nats", "runtime", "tls", "web"]),
-    ("ingest", &["chat", "conf", "metrics", "nats", "runtime", "tls", "web", "words"]),
+    ("delivery", &["chat", "conf", "metrics", "nats", "otlp", "runtime", "tls", "web"]),
+    ("ingest", &["chat", "conf", "metrics", "nats", "otlp", "runtime", "tls", "web", "words"]),
     ("metrics", &[]),
     ("model", &[]),
     ("nats", &["chat", "conf", "metrics", "runtime", "tls"]),
+    ("otlp", &["conf", "metrics", "runtime"]),
     ("reliability", &["archiver", "chat", "conf", "nats", "testkit", "web"]),
     ("runtime", &[]),
     ("testkit", &["archiver"]),
     ("tls", &["conf"]),
-    ("web", &["chat", "conf", "metrics", "runtime", "tls"]),
+    ("web", &["chat", "conf", "metrics", "otlp", "runtime", "tls"]),
     ("words", &[]),
 ];
 
 /// Libraries that only one crate may use. `.` is the binary: only it reads the configuration and sets up tracing.
-const ALONE: [(&str, &str); 7] = [
+const ALONE: [(&str, &str); 8] = [
     ("async-nats", "nats"),
     ("mongodb", "archiver"),
     ("jsonwebtoken", "web"),
     ("tokio-rustls", "tls"),
     ("prometheus", "metrics"),
+    ("opentelemetry-proto", "otlp"),
     ("tracing-subscriber", "."),
     ("clap", "."),
 ];

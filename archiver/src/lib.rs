@@ -19,6 +19,7 @@ mod run;
 mod status;
 #[cfg(test)]
 mod tidy;
+mod traces;
 mod work;
 mod write;
 

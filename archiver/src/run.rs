@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nats::{Consumer, Fill, Log};
+use otlp::Tracer;
 use runtime::Tasks;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -96,7 +97,7 @@ pub async fn run(
     tasks.spawn("marks", marks::keep(database.clone(), log.clone(), tasks.stop().clone()));
 
     let archived = {
-        let mut archiving = std::pin::pin!(archive(&config, &database, &log, &status, &stop));
+        let mut archiving = std::pin::pin!(archive(&config, &database, &log, &status, admin.tracer(), &stop));
         // Neither branch loses anything: after a panic the archiving goes on to its own end.
         tokio::select! {
             archived = &mut archiving => archived,
@@ -122,6 +123,7 @@ async fn archive(
     database: &Database,
     log: &Log,
     status: &Arc<Status>,
+    tracer: &Tracer,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     // Nothing is lost with the dropped branch: the preparation can be repeated.
@@ -141,10 +143,10 @@ async fn archive(
                 joined = writes.join_next() => report_panic(joined),
             }
         }
-        let (batch, more) = gather(config, log, &mut consumer, stop).await;
+        let (batch, more) = gather(config, (log, tracer), &mut consumer, stop).await;
         if !batch.is_empty() {
-            let (database, status) = (database.clone(), status.clone());
-            writes.spawn(async move { batch.write(&database, &status).await });
+            let (database, status, tracer) = (database.clone(), status.clone(), tracer.clone());
+            writes.spawn(async move { batch.write(&database, &status, &tracer).await });
         }
         match more {
             Ok(true) => {}
@@ -183,7 +185,7 @@ async fn prepare(config: &Config, database: &Database, log: &Log) -> Result<Vec<
 /// Waits for something to write, then a little longer for more. The second part tells whether to go on afterwards.
 async fn gather(
     config: &Config,
-    log: &Log,
+    (log, tracer): (&Log, &Tracer),
     consumer: &mut Consumer,
     stop: &CancellationToken,
 ) -> (Batch, Result<bool, Error>) {
@@ -204,7 +206,7 @@ async fn gather(
             biased;
             () = stop.cancelled() => return (batch, Ok(false)),
             next = consumer.next() => match next {
-                Ok(delivery) => batch.add(log, delivery),
+                Ok(delivery) => batch.add(log, tracer, delivery),
                 Err(error) => return (batch, Err(error.into())),
             },
             () = enough => return (batch, Ok(true)),

@@ -10,12 +10,13 @@ pub(crate) mod progress;
 pub(crate) mod quarantine;
 pub(crate) mod session_records;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use chat::EventKind;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use nats::{Delivery, Log};
+use otlp::Tracer;
 
 use crate::erasure::tombstones::Tombstones;
 use crate::erasure::{reasons, receipt, replay_guard, sweep};
@@ -24,6 +25,7 @@ use crate::mongo::documents::{MessageDocument, QuarantineDocument};
 use crate::mongo::failure::Failure;
 use crate::retry::until_done;
 use crate::status::Status;
+use crate::traces::Traces;
 use crate::work::{Lined, LogFacts, Work, Written};
 use crate::write::decisions::MessagePlace;
 use crate::write::deduplicate::keep_first;
@@ -39,12 +41,13 @@ pub(crate) struct Batch {
     events: usize,
     bytes: usize,
     newest: Option<Timestamp>,
+    traces: Traces,
     /// When each batch of the log was stored, with the number of its events.
     stored: Vec<(Timestamp, usize)>,
 }
 
 impl Batch {
-    pub(crate) fn add(&mut self, log: &Log, mut delivery: Delivery) {
+    pub(crate) fn add(&mut self, log: &Log, tracer: &Tracer, mut delivery: Delivery) {
         let before = self.events;
         for line in std::mem::take(&mut delivery.lines) {
             // An event of every room has a copy in each partition, and becomes one document. Each copy of an erasure
@@ -61,6 +64,7 @@ impl Batch {
             self.events += 1;
             self.bytes += line.as_ref().map_or_else(|malformed| malformed.line.len(), |entry| entry.line.len());
             self.newest = self.newest.max(line.as_ref().ok().map(|entry| entry.at));
+            line.iter().for_each(|entry| self.traces.note(tracer, entry));
             self.work.add(line);
         }
         self.stored.push((delivery.stored, self.events - before));
@@ -81,8 +85,8 @@ impl Batch {
 
     /// Writes, through any outage of MongoDB, then acknowledges. If it is dropped half-way, the log redelivers the
     /// batches.
-    pub(crate) async fn write(self, database: &Database, status: &Status) {
-        let started = Instant::now();
+    pub(crate) async fn write(self, database: &Database, status: &Status, tracer: &Tracer) {
+        let (started, began) = (Instant::now(), SystemTime::now());
         let runs = progress::runs(&self.deliveries);
         let write = async || {
             let written = self.work.write(database).await?;
@@ -96,6 +100,7 @@ impl Batch {
             () = hold(&self.deliveries) => unreachable!("holding never ends"),
         };
         status.wrote(&Written { events: self.events, ..written }, started.elapsed(), self.newest, &self.stored);
+        self.traces.committed(tracer, began, self.events);
         for acked in join_all(self.deliveries.iter().map(Delivery::ack)).await {
             if let Err(error) = acked {
                 tracing::debug!("cannot acknowledge an archived batch, the log redelivers it: {error}");

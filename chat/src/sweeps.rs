@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::body::{Role, User};
 use crate::ids::{EventId, UserIdx};
+use crate::similarity::{Similarity, TextMatcher};
 use crate::text_folding::folded;
 
 /// Earlier messages of the room that match the rule are deleted.
@@ -42,16 +43,57 @@ pub struct SweepUndone {
 ///
 /// A rule without `users` matches messages of viewers only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RuleFormat", into = "RuleFormat")]
 pub struct SweepRule {
-    /// The text is one of these. Both are compared in their folded form. Absent: any text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The text is one of these, or similar to one. They are compared in their folded form. Absent: any text.
     pub texts: Option<Vec<String>>,
+    /// How similar the text has to be to one of them. Absent: equal.
+    pub similarity: Option<Similarity>,
     /// The author is one of these. Absent: any viewer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<UserIdx>>,
     /// The message has this flag of the word filter or the review hook. Absent: with or without flags.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+}
+
+/// A rule as the event has it.
+#[derive(Serialize, Deserialize)]
+struct RuleFormat {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    texts: Option<TextsFormat>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    users: Option<Vec<UserIdx>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+}
+
+/// Similar texts have another form. A version that does not know it cannot read the event, and does not sweep by
+/// another rule.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum TextsFormat {
+    Equal(Vec<String>),
+    Similar { to: Vec<String>, percent: Similarity },
+}
+
+impl From<RuleFormat> for SweepRule {
+    fn from(RuleFormat { texts, users, label }: RuleFormat) -> SweepRule {
+        let (texts, similarity) = match texts {
+            None => (None, None),
+            Some(TextsFormat::Equal(texts)) => (Some(texts), None),
+            Some(TextsFormat::Similar { to, percent }) => (Some(to), Some(percent)),
+        };
+        SweepRule { texts, similarity, users, label }
+    }
+}
+
+impl From<SweepRule> for RuleFormat {
+    fn from(SweepRule { texts, similarity, users, label }: SweepRule) -> RuleFormat {
+        let texts = texts.map(|texts| match similarity {
+            None => TextsFormat::Equal(texts),
+            Some(percent) => TextsFormat::Similar { to: texts, percent },
+        });
+        RuleFormat { texts, users, label }
+    }
 }
 
 impl RoomSwept {
@@ -79,8 +121,7 @@ impl SweepRule {
 /// A rule, prepared for many messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepMatcher {
-    /// Folded.
-    texts: Option<HashSet<String>>,
+    texts: Option<TextMatcher>,
     users: Option<HashSet<UserIdx>>,
     label: Option<String>,
 }
@@ -89,7 +130,7 @@ impl SweepMatcher {
     /// A matcher for the rule.
     pub fn new(rule: &SweepRule) -> SweepMatcher {
         SweepMatcher {
-            texts: rule.folded_texts().map(|texts| texts.into_iter().collect()),
+            texts: rule.folded_texts().map(|texts| TextMatcher::of_folded(texts, rule.similarity)),
             users: rule.users.as_ref().map(|users| users.iter().copied().collect()),
             label: rule.label.clone(),
         }
@@ -107,7 +148,7 @@ impl SweepMatcher {
     pub fn matches(&self, author: &User, text: &str, flags: &[String]) -> bool {
         self.may_match(author.idx, author.role)
             && self.label.as_ref().is_none_or(|label| flags.contains(label))
-            && self.texts.as_ref().is_none_or(|texts| texts.contains(&folded(text)))
+            && self.texts.as_ref().is_none_or(|texts| texts.matches(text))
     }
 }
 
@@ -122,6 +163,7 @@ mod tests {
     fn rule(texts: Option<&[&str]>, users: Option<&[i64]>, label: Option<&str>) -> SweepRule {
         SweepRule {
             texts: texts.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect()),
+            similarity: None,
             users: users.map(|users| users.iter().map(|idx| UserIdx::try_from(*idx).unwrap()).collect()),
             label: label.map(str::to_owned),
         }
@@ -160,6 +202,34 @@ mod tests {
             assert_eq!(unnamed.matches(&user(7, role), "raid", &[]), is_viewer);
             assert_eq!(unnamed.may_match(user(7, role).idx, role), is_viewer);
         }
+    }
+
+    #[test]
+    fn texts_may_be_similar_to_those_of_a_rule() {
+        let mut like = rule(Some(&["come to my room", "raid"]), None, None);
+        like.similarity = Similarity::try_from(80).ok();
+        let matcher = SweepMatcher::new(&like);
+        let viewer = user(7, Role::Viewer);
+        for (text, matches) in [("Come to my room 17", true), ("raid", true), ("raids", true), ("hello", false)] {
+            assert_eq!(matcher.matches(&viewer, text, &[]), matches, "{text}");
+        }
+        assert!(!matcher.matches(&user(42, Role::Presenter), "come to my room 17", &[]));
+    }
+
+    #[test]
+    fn a_version_without_similarities_cannot_read_a_rule_with_one() {
+        #[derive(Debug, Deserialize)]
+        struct Earlier {
+            #[serde(default)]
+            texts: Option<Vec<String>>,
+        }
+        let mut like = rule(Some(&["raid"]), None, None);
+        let equal: Earlier = serde_json::from_str(&serde_json::to_string(&like).unwrap()).unwrap();
+        assert_eq!(equal.texts, like.texts);
+        like.similarity = Similarity::try_from(80).ok();
+        let line = serde_json::to_string(&like).unwrap();
+        assert_eq!(serde_json::from_str::<SweepRule>(&line).unwrap(), like);
+        assert!(serde_json::from_str::<Earlier>(&line).is_err(), "{line}");
     }
 
     #[test]

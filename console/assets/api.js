@@ -41,6 +41,14 @@ export async function get(role, path, options = {}) {
 }
 
 /**
+ * Asks a question that has a body.
+ * @param {Role} role @param {string} path @param {Options} options @returns {Promise<any>}
+ */
+export async function ask(role, path, options) {
+  return parse(await (await send(role, 'POST', path, options)).text());
+}
+
+/**
  * Decides: a request that changes something. It is tried again while its outcome is unknown, and takes effect once.
  * @param {'POST' | 'PUT' | 'PATCH' | 'DELETE'} method @param {string} path @param {Options} [options] @returns {Promise<any>}
  */

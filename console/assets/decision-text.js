@@ -2,7 +2,7 @@
 /** A moderator's decision in words: the same in the live stream and in the audit trail. */
 
 import { h, userText } from './dom.js';
-import { dateTime } from './format.js';
+import { dateTime, number } from './format.js';
 import { hasText, t } from './i18n.js';
 import { nameOf } from './message-row.js';
 
@@ -11,7 +11,7 @@ import { nameOf } from './message-row.js';
  * @returns {HTMLElement}
  */
 export function decisionText(decision) {
-  const { type, by, reason, user, until, message, presenterIdx } = decision;
+  const { type, by, reason, user, until, message, presenterIdx, messages = 0 } = decision;
   // Nobody decides to hold a message. The row names its author.
   const actor = type === 'message.held' || type === 'notice.posted' ? (by ?? user ?? message?.user) : by;
   const named = typeof actor === 'object' ? actor : { idx: actor };
@@ -26,6 +26,7 @@ export function decisionText(decision) {
     user && user !== actor && [' ', userText(nameOf(typeof user === 'object' ? user : { idx: user }), 'strong')],
     place,
     type === 'user.banned' && ` ${until ? t('decision.until', { at: dateTime(until) }) : t('decision.forever')}`,
+    type === 'room.swept' && messages > 0 && ` (${t('decision.messages', { count: number(messages) })})`,
     type === 'room.updated' && [' ', h('code', {}, changes(decision))],
     message && [' ', h('q', {}, userText(message.text ?? '…'))],
     reason && [' – ', userText(reason)],

@@ -3,10 +3,10 @@
 
 import { card } from './card.js';
 import { confirmWithReason } from './confirm.js';
-import { fill, h } from './dom.js';
+import { fill, h, userText } from './dom.js';
 import { time } from './format.js';
 import { t } from './i18n.js';
-import { messageRow, rowAction } from './message-row.js';
+import { messageRow, nameOf, rowAction } from './message-row.js';
 import { denyHold, releaseHold } from './moderation.js';
 import { Outcome } from './outcome.js';
 
@@ -51,6 +51,19 @@ export class HoldQueue {
       if (reason !== null) await this.#outcome.run(deny, t('holds.decided'), () => denyHold(this.#room, id, reason));
     });
     return [release, deny];
+  }
+
+  /**
+   * The message in the stream, where it was written, with how its hold has ended.
+   * @param {HeldItem} item @param {(user: import('./message-row.js').User) => void} onUser
+   */
+  streamRow({ message, state, by, reason }, onUser) {
+    const who = by && [' ', userText(nameOf(by))];
+    const note = h('span', { class: 'note' }, t(`holds.${state}`), who, reason && [': ', userText(reason)]);
+    const row = messageRow(message, { onUser, actions: state === 'waiting' ? this.actions(message.id) : [] });
+    row.classList.add('is-held');
+    row.querySelector('.said')?.append(note);
+    return row;
   }
 
   /** @param {HeldItem} item */

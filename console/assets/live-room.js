@@ -19,6 +19,9 @@ const RATE_SECONDS = 10;
 /** A message that is older on arrival was sent before we connected: it is not part of the rate. */
 const OLD_MS = 15_000;
 
+/** A deployment has a few labels. */
+const MAX_LABELS = 100;
+
 export class LiveRoom {
   /** @type {Map<string, MessageItem>} */
   #messages = new Map();
@@ -32,8 +35,14 @@ export class LiveRoom {
   #reported = new Map();
   /** Messages whose reports were closed: the archive may list them as open a moment longer. @type {Set<string>} */
   #closed = new Set();
+  /** Messages that a sweep has deleted, by its id. The event of the sweep follows them. @type {Map<string, number>} */
+  #swept = new Map();
+  /** The pinned message, while a sweep hides it. @type {string | null} */
+  #sweptPin = null;
   /** The id of the pinned message. @type {string | null} */
   pinned = null;
+  /** Flags that messages have or had. @type {Set<string>} */
+  labels = new Set();
 
   get held() {
     return [...this.#held.values()];
@@ -41,6 +50,11 @@ export class LiveRoom {
 
   get reported() {
     return this.#reported.size;
+  }
+
+  /** @returns {Iterable<Message>} */
+  *messages() {
+    for (const { message } of this.#messages.values()) yield message;
   }
 
   /** @param {string} id */
@@ -66,8 +80,9 @@ export class LiveRoom {
     if (type === 'message.restored') return { item: null, changed: this.#restored(event) };
     if (type === 'message.reported') return { item: null, changed: this.#report(target) };
     if (type === 'report.closed') return { item: { kind: 'decision', event }, changed: this.#closeReports(target) };
-    if (type === 'message.pinned') this.pinned = target;
-    if (type === 'message.unpinned') this.pinned = null;
+    if (type === 'room.swept') return { item: this.#sweep(event), changed: [] };
+    if (type === 'message.pinned') [this.pinned, this.#sweptPin] = [target, null];
+    if (type === 'message.unpinned') this.pinned = this.#sweptPin = null;
     return this.#decision(event);
   }
 
@@ -91,6 +106,13 @@ export class LiveRoom {
     return over.flatMap(({ message }) => this.#endHold(message.id, 'ended'));
   }
 
+  /** @param {any} event @returns {DecisionItem} */
+  #sweep(event) {
+    const messages = this.#swept.get(event.id);
+    this.#swept.delete(event.id);
+    return { kind: 'decision', event: { ...event, messages } };
+  }
+
   /** @param {any} event @returns {{ item: Item, changed: Item[] }} */
   #decision(event) {
     const isCleared = event.type === 'room.cleared';
@@ -109,6 +131,7 @@ export class LiveRoom {
     }
     const ended = this.held.filter(isHidden).flatMap(({ message }) => this.#endHold(message.id, 'ended'));
     // The pin of a message that is gone is shown no more, though only a deletion and a clear unpin.
+    if (isCleared) this.#sweptPin = null;
     if (isCleared || changed.some(({ message }) => message.id === this.pinned)) this.pinned = null;
     const closed = [...this.#reported].filter(([, author]) => {
       return isCleared || ((isErased || isBannedHere(event)) && author === erased);
@@ -172,6 +195,7 @@ export class LiveRoom {
   /** @param {any} event @returns {MessageItem} */
   #posted({ type, id, position, user, text, at, flags, replyTo, attributes, deleted }) {
     if (Date.now() - Date.parse(at) < OLD_MS) this.#arrivals.push(Date.now());
+    for (const flag of flags ?? []) if (this.labels.size < MAX_LABELS) this.labels.add(flag);
     /** @type {MessageItem} */
     const item = {
       kind: 'message',
@@ -194,10 +218,15 @@ export class LiveRoom {
 
   /** @param {any} event */
   #deleted(event) {
-    if (this.pinned === event.target) this.pinned = null;
-    const ended = this.#endHold(event.target, 'ended');
-    this.#closeReports(event.target);
-    const item = this.#messages.get(event.target);
+    const { target, sweep } = event;
+    if (sweep) this.#swept.set(sweep, (this.#swept.get(sweep) ?? 0) + 1);
+    // A sweep unpins nothing: once it is undone, the pin is shown again.
+    if (sweep && this.pinned === target) this.#sweptPin = target;
+    if (!sweep && this.#sweptPin === target) this.#sweptPin = null;
+    if (this.pinned === target) this.pinned = null;
+    const ended = this.#endHold(target, 'ended');
+    this.#closeReports(target);
+    const item = this.#messages.get(target);
     if (!item) return ended;
     hide(item, event);
     return [item, ...ended];
@@ -205,6 +234,7 @@ export class LiveRoom {
 
   /** @param {any} event */
   #restored({ target, message }) {
+    if (this.#sweptPin === target) [this.pinned, this.#sweptPin] = [target, null];
     const item = this.#messages.get(target);
     if (!item) return [];
     item.isPending = false;
@@ -217,10 +247,10 @@ export class LiveRoom {
 }
 
 /** @param {MessageItem} item @param {any} event */
-function hide(item, { by, reason }) {
+function hide(item, { by, reason, sweep }) {
   item.isPending = false;
   item.note = undefined;
-  const deleted = { by, reason };
+  const deleted = { by, reason, sweep };
   item.message = { ...item.message, text: undefined, flags: [], replyTo: undefined, attributes: undefined, deleted };
 }
 

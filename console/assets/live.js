@@ -3,16 +3,18 @@
 
 import { bases } from './api.js';
 import { decisionText } from './decision-text.js';
-import { button, fill, h, userText } from './dom.js';
+import { button, fill, h } from './dom.js';
 import { number, time } from './format.js';
 import { t } from './i18n.js';
 import { HoldQueue } from './hold-queue.js';
 import { LiveRoom } from './live-room.js';
+import { LiveSweeps } from './live-sweeps.js';
 import { messageCard } from './message-card.js';
 import { MessageList } from './message-list.js';
-import { messageRow, nameOf, rowAction } from './message-row.js';
-import { deleteMessage, holds, mayModerate, pin, postNotice, reports, restoreMessage } from './moderation.js';
-import { explain, isAbort, Outcome } from './outcome.js';
+import { messageRow, rowAction } from './message-row.js';
+import { deleteMessage, holds, mayModerate, pin, reports, restoreMessage } from './moderation.js';
+import { noticeForm } from './notice-form.js';
+import { explain, isAbort } from './outcome.js';
 import { PinBar } from './pin-bar.js';
 // @ts-expect-error It is delivery's, and served beside this file.
 import { readRoom } from './reader.js';
@@ -60,13 +62,17 @@ class LiveView {
   /** What only moderators have: the queues' counts, and the form for notices. */
   #heldButton = button('', () => this.#showPanel(this.#queue.element), { hidden: true, class: 'held-count' });
   #reportsLink;
-  #noticeForm = this.#buildNoticeForm();
+  #sweepButton = button(t('sweep.open'), () => this.#sweeps.open(), { hidden: true });
+  #noticeForm;
   #queue;
   #pin;
+  #sweeps;
   #list;
   #settings;
   /** Items that are not shown yet. @type {Item[]} */
   #arrived = [];
+  /** Whether a queue has changed and does not say so yet. */
+  #isQueueStale = false;
 
   /** @param {HTMLElement} root @param {{ room: string, signal: AbortSignal }} view */
   constructor(root, { room, signal }) {
@@ -76,6 +82,7 @@ class LiveView {
       render: (item) => this.#row(item),
       label: t('live.list'),
       follows: true,
+      pauses: true,
       max: MAX_ITEMS,
       onUnseen: (count) => this.#tellUnseen(count),
       onKey: (item, key) => this.#key(item, key),
@@ -84,6 +91,18 @@ class LiveView {
     this.#settings = new SettingsPanel(room, signal);
     this.#queue = new HoldQueue(room, () => this.#closePanel());
     this.#pin = new PinBar(room, signal);
+    this.#sweeps = new LiveSweeps({
+      room,
+      signal,
+      live: this.#live,
+      list: this.#list,
+      apply: (event) => this.#take(event),
+      fail: (error) => this.#settings.fail(error),
+      showPanel: (content) => this.#showPanel(content),
+      closePanel: () => this.#closePanel(),
+      onMode: () => this.#describeKeys(),
+    });
+    this.#noticeForm = noticeForm(room);
     this.#reportsLink = h('a', { hidden: true, class: 'button', href: `#/rooms/${room}/reports` });
     const openRoom = button(t('live.room'), () => this.#showPanel(this.#settings.element), { class: 'only-narrow' });
     fill(
@@ -103,9 +122,11 @@ class LiveView {
             h('span', { class: 'space' }),
             this.#heldButton,
             this.#reportsLink,
+            this.#sweepButton,
             openRoom,
           ),
           this.#pin.element,
+          this.#sweeps.bar.element,
           h('div', { class: 'stream' }, this.#list.element, this.#unseen),
           this.#noticeForm,
         ),
@@ -130,7 +151,7 @@ class LiveView {
         return session.token ?? '';
       },
       onEvent: (/** @type {any} */ event) => this.#take(event),
-      onGap: () => this.#arrive({ kind: 'gap' }),
+      onGap: () => (this.#arrive({ kind: 'gap' }), this.#sweeps.bar.reload()),
       onStatus: (/** @type {any} */ status) => this.#tellStatus(status),
     });
     this.#signal.addEventListener('abort', () => reader.close());
@@ -140,10 +161,10 @@ class LiveView {
     try {
       this.#mayModerate = await mayModerate(this.#room, { signal: this.#signal });
       this.#list.updateAll();
-      if (this.#mayModerate) this.#list.describeKeys(`${t('list.keys.user')} ${t('list.keys.delete')}`);
+      this.#describeKeys();
       this.#pin.allow(this.#mayModerate);
-      this.#noticeForm.hidden = !this.#mayModerate;
-      if (this.#mayModerate) await this.#loadQueues();
+      this.#noticeForm.hidden = this.#sweepButton.hidden = !this.#mayModerate;
+      if (this.#mayModerate) await Promise.all([this.#loadQueues(), this.#sweeps.bar.allow()]);
       // A card that was opened before shows what the user may do.
       if (this.#user) this.#openUser(this.#user);
     } catch (error) {
@@ -174,22 +195,10 @@ class LiveView {
 
   #tick() {
     this.#tellRate();
+    this.#sweeps.bar.expire();
     const expired = this.#live.expire();
     for (const item of expired) this.#list.update(item);
     if (expired.length > 0) this.#tellQueues();
-  }
-
-  #buildNoticeForm() {
-    const outcome = new Outcome();
-    const text = h('input', { name: 'notice', maxlength: 500, required: true, autocomplete: 'off' });
-    text.setAttribute('aria-label', t('notice.text'));
-    text.placeholder = t('notice.text');
-    const submit = h('button', { type: 'submit' }, t('notice.post'));
-    const post = async (/** @type {Event} */ event) => {
-      event.preventDefault();
-      if (await outcome.run(submit, '', () => postNotice(this.#room, text.value))) text.value = '';
-    };
-    return h('form', { class: 'notice-form', hidden: true, on: { submit: post } }, text, submit, outcome.element);
   }
 
   /** @param {any} event */
@@ -198,8 +207,20 @@ class LiveView {
     for (const one of changed) this.#list.update(one);
     if (item) this.#arrive(item);
     this.#pin.show(this.#live.pinned, this.#live.message(this.#live.pinned ?? ''));
-    if (QUEUE_EVENTS.has(event.type) || changed.some(({ kind }) => kind === 'held')) this.#tellQueues();
+    if (QUEUE_EVENTS.has(event.type) || changed.some(({ kind }) => kind === 'held')) this.#tellQueuesSoon();
     if (event.type === 'room.updated') this.#settings.changed();
+    if (event.type === 'room.swept' || event.type === 'sweep.undone') this.#sweeps.swept(event, this.#mayModerate);
+    if (item?.kind === 'message') this.#sweeps.arrived(item.message);
+  }
+
+  /** A sweep of thousands of messages is thousands of events. */
+  #tellQueuesSoon() {
+    if (this.#isQueueStale) return;
+    this.#isQueueStale = true;
+    setTimeout(() => {
+      this.#isQueueStale = false;
+      this.#tellQueues();
+    }, BATCH_MS);
   }
 
   /** @param {Item} item */
@@ -240,33 +261,31 @@ class LiveView {
     if (item.kind === 'decision') {
       return h('div', { class: 'event' }, h('time', {}, time(item.event.at)), decisionText(item.event));
     }
-    if (item.kind === 'held') return this.#heldRow(item);
+    const onUser = (/** @type {import('./message-row.js').User} */ user) => this.#openUser(user);
+    if (item.kind === 'held') return this.#queue.streamRow(item, onUser);
     const { message, isPending, note, reports = 0 } = item;
+    const actions = this.#sweeps.isChoosing ? this.#sweeps.actions(message) : this.#actions(item);
+    const badges = reports > 0 ? [t('message.reports', { count: number(reports) })] : [];
+    const answered = message.replyTo === undefined ? undefined : this.#live.message(message.replyTo);
+    const row = messageRow(message, { onUser, actions, note, badges, answered });
+    row.classList.toggle('is-notice', message.notice ?? false);
+    row.classList.toggle('is-pending', isPending ?? false);
+    this.#sweeps.mark(row, message);
+    return row;
+  }
+
+  /** @param {MessageItem} item */
+  #actions(item) {
+    const { message, isPending } = item;
     const actions = this.#mayModerate && !isPending ? [this.#decisionButton(item)] : [];
     if (this.#mayModerate) {
       if (!message.deleted) actions.push(rowAction(t('message.pin'), () => this.#decide(item, pin)));
       actions.push(rowAction(t('user.act'), () => this.#openUser(message.user)));
+      if (!message.deleted) actions.push(rowAction(t('sweep.open'), () => this.#sweeps.open(message.text)));
     }
     const details = { room: this.#room, message, signal: this.#signal, onClose: () => this.#closePanel() };
     actions.push(rowAction(t('message.details'), () => this.#showPanel(messageCard(details))));
-    const badges = reports > 0 ? [t('message.reports', { count: number(reports) })] : [];
-    const answered = message.replyTo === undefined ? undefined : this.#live.message(message.replyTo);
-    const onUser = (/** @type {import('./message-row.js').User} */ user) => this.#openUser(user);
-    const row = messageRow(message, { onUser, actions, note, badges, answered });
-    row.classList.toggle('is-notice', message.notice ?? false);
-    row.classList.toggle('is-pending', isPending ?? false);
-    return row;
-  }
-
-  /** @param {import('./live-room.js').HeldItem} item */
-  #heldRow({ message, state, by, reason }) {
-    const who = by && [' ', userText(nameOf(by))];
-    const note = h('span', { class: 'note' }, t(`holds.${state}`), who, reason && [': ', userText(reason)]);
-    const actions = state === 'waiting' ? this.#queue.actions(message.id) : [];
-    const row = messageRow(message, { onUser: (user) => this.#openUser(user), actions });
-    row.classList.add('is-held');
-    row.querySelector('.said')?.append(note);
-    return row;
+    return actions;
   }
 
   /** @param {MessageItem} item */
@@ -299,7 +318,8 @@ class LiveView {
   /** @param {Item} item @param {string} key */
   #key(item, key) {
     if (item.kind !== 'message') return false;
-    if (key === 'Enter') this.#openUser(item.message.user);
+    if (key === 'Enter' && this.#sweeps.isChoosing) this.#sweeps.toggleText(item.message);
+    else if (key === 'Enter') this.#openUser(item.message.user);
     else if (key === 'Delete' && this.#mayModerate && !item.message.deleted) this.#decide(item, deleteMessage);
     else return false;
     return true;
@@ -318,8 +338,14 @@ class LiveView {
     this.#showPanel(card.element);
   }
 
+  #describeKeys() {
+    const enter = t(this.#sweeps.isChoosing ? 'list.keys.sweep' : 'list.keys.user');
+    this.#list.describeKeys(this.#mayModerate ? `${enter} ${t('list.keys.delete')}` : enter);
+  }
+
   /** @param {HTMLElement} content */
   #showPanel(content) {
+    this.#sweeps.leave();
     this.#panel.classList.add('is-open');
     fill(this.#panel, content === this.#settings.element ? this.#closeButton() : null, content);
     this.#panel.querySelector('h2')?.focus();
@@ -331,6 +357,7 @@ class LiveView {
 
   #closePanel() {
     this.#user = null;
+    this.#sweeps.leave();
     this.#panel.classList.remove('is-open');
     fill(this.#panel, this.#settings.element);
     this.#list.element.focus();

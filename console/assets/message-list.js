@@ -1,13 +1,18 @@
 // @ts-check
 /**
  * A list of any length of which only the visible rows are in the document. It stays at its end while new items arrive,
- * until the user scrolls up. Rows may have any height: one is estimated until it was measured.
+ * until the user scrolls up. A list that pauses also stands still while the pointer is over it, or a key or a finger has
+ * chosen a row: what the user is about to press stays where it is. Rows may have any height: one is estimated until it
+ * was measured.
  */
 
 import { h } from './dom.js';
 import { t } from './i18n.js';
 
-/** @typedef {{ item: any, height: number, row: HTMLElement | null, top: number }} Entry `top`: where its row is */
+/**
+ * `height` is the last one, or an estimate, until it is measured. `top`: where its row is.
+ * @typedef {{ item: any, height: number, isMeasured: boolean, row: HTMLElement | null, top: number }} Entry
+ */
 
 /** Pixels of a row that was never shown. */
 const ESTIMATE = 28;
@@ -28,6 +33,7 @@ export class MessageList {
   #render;
   #max;
   #follows;
+  #pauses;
   #onUnseen;
   /** @type {Entry[]} */
   #entries = [];
@@ -37,26 +43,34 @@ export class MessageList {
   #shown = new Set();
   #inner = h('div', { class: 'list-inner' });
   #atEnd = true;
+  /** Where we have scrolled to: any other place is the user's. */
+  #placed = -1;
+  #isPointed = false;
+  /** Whether a row got the focus by the mouse. Then the pointer says whether it is still of interest. */
+  #isByMouse = false;
   #unseen = 0;
   #width = 0;
   #isScheduled = false;
   #resizes = new ResizeObserver(() => this.#schedule());
 
   /**
-   * @param {{ render: (item: any) => HTMLElement, label: string, follows?: boolean, max?: number,
+   * @param {{ render: (item: any) => HTMLElement, label: string, follows?: boolean, pauses?: boolean, max?: number,
    *   onUnseen?: (count: number) => void, onKey?: (item: any, key: string) => boolean | void, keys?: string }} options
-   *   `follows`: it stays at its end. `max`: more items than that drop the oldest. `onUnseen` is told how many have
-   *   arrived below what is visible. `onKey` has the item whose row has the focus, and `keys` says what it does.
+   *   `follows`: it stays at its end. `pauses`: but not while the user is about to press something. `max`: more items
+   *   than that drop the oldest. `onUnseen` is told how many have arrived below what is visible. `onKey` has the item
+   *   whose row has the focus, and `keys` says what it does.
    */
-  constructor({ render, label, follows = false, max = Infinity, onUnseen = () => {}, onKey = () => {}, keys = '' }) {
+  constructor({ render, label, follows, pauses, max = Infinity, onUnseen = () => {}, onKey = () => {}, keys = '' }) {
     this.#render = render;
     this.#max = max;
-    this.#follows = this.#atEnd = follows;
+    this.#follows = this.#atEnd = follows ?? false;
+    this.#pauses = pauses ?? false;
     this.#onUnseen = onUnseen;
     this.element = h('div', { class: 'list', role: 'list', tabindex: '0', 'aria-label': label }, this.#inner);
     this.describeKeys(keys);
     this.element.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.element.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.#key(event, onKey));
+    if (pauses) this.#watchPointer();
     this.#resizes.observe(this.element);
   }
 
@@ -72,11 +86,11 @@ export class MessageList {
   /** Adds items at the end. Returns those that were dropped at the beginning. @param {any[]} items @returns {any[]} */
   append(items) {
     for (const item of items) {
-      const entry = { item, height: 0, row: null, top: -1 };
+      const entry = { item, height: ESTIMATE, isMeasured: false, row: null, top: -1 };
       this.#entries.push(entry);
       this.#byItem.set(item, entry);
     }
-    if (!this.#atEnd && items.length > 0) this.#tellUnseen(this.#unseen + items.length);
+    if (!this.#isFollowing() && items.length > 0) this.#tellUnseen(this.#unseen + items.length);
     this.#schedule();
     return this.#entries.length > this.#max + DROPPED ? this.#drop(this.#entries.length - this.#max) : [];
   }
@@ -89,7 +103,7 @@ export class MessageList {
     this.#entries = [];
     this.#atEnd = this.#follows;
     this.#tellUnseen(0);
-    this.element.scrollTop = 0;
+    this.#place(0);
     this.append(items);
   }
 
@@ -97,7 +111,7 @@ export class MessageList {
   update(item) {
     const entry = this.#byItem.get(item);
     if (!entry) return;
-    entry.height = 0;
+    entry.isMeasured = false;
     if (entry.row) {
       const hadFocus = entry.row.contains(document.activeElement);
       const row = this.#row(entry);
@@ -113,6 +127,11 @@ export class MessageList {
     for (const { item } of this.#entries) this.update(item);
   }
 
+  /** The items whose rows are in the document. @returns {Iterable<[any, HTMLElement]>} */
+  *rows() {
+    for (const { item, row } of this.#shown) if (row) yield [item, row];
+  }
+
   /** What stands in place of no items. @param {string} text */
   whenEmpty(text) {
     this.#inner.dataset.empty = text;
@@ -125,7 +144,8 @@ export class MessageList {
 
   toEnd() {
     this.#atEnd = true;
-    this.#tellUnseen(0);
+    this.#isPointed = false;
+    if (this.#inner.contains(document.activeElement)) this.element.focus({ preventScroll: true });
     this.#schedule();
   }
 
@@ -138,20 +158,49 @@ export class MessageList {
     const dropped = this.#entries.splice(0, count);
     let height = 0;
     for (const entry of dropped) {
-      height += entry.height || ESTIMATE;
+      height += entry.height;
       entry.row?.remove();
       this.#shown.delete(entry);
       this.#byItem.delete(entry.item);
     }
-    if (!this.#atEnd) this.element.scrollTop -= height;
+    if (!this.#isFollowing()) this.#place(this.element.scrollTop - height);
     return dropped.map(({ item }) => item);
   }
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.element;
+    if (scrollTop === this.#placed) return;
+    this.#placed = scrollTop;
     this.#atEnd = this.#follows && scrollTop + clientHeight >= scrollHeight - TOLERANCE;
     if (this.#atEnd) this.#tellUnseen(0);
     this.#schedule();
+  }
+
+  #watchPointer() {
+    const { element } = this;
+    element.addEventListener('pointermove', (/** @type {PointerEvent} */ { pointerType }) => {
+      if (pointerType !== 'touch') this.#isPointed = true;
+    });
+    element.addEventListener('pointerleave', () => {
+      this.#isPointed = false;
+      this.#schedule();
+    });
+    element.addEventListener('pointerdown', (/** @type {PointerEvent} */ { pointerType }) => {
+      this.#isByMouse = pointerType !== 'touch';
+    });
+    element.addEventListener('focusout', () => this.#schedule());
+  }
+
+  /** Whether new items move the list. */
+  #isFollowing() {
+    const isChosen = this.#pauses && !this.#isByMouse && this.#inner.contains(document.activeElement);
+    return this.#atEnd && !this.#isPointed && !isChosen;
+  }
+
+  /** @param {number} top */
+  #place(top) {
+    this.element.scrollTop = top;
+    this.#placed = this.element.scrollTop;
   }
 
   /** @param {number} count */
@@ -178,13 +227,15 @@ export class MessageList {
     if (clientHeight === 0) return;
     if (clientWidth !== this.#width) {
       this.#width = clientWidth;
-      for (const entry of this.#entries) entry.height = 0;
+      for (const entry of this.#entries) entry.isMeasured = false;
     }
     let offsets = this.#offsets();
+    const isFollowing = this.#isFollowing();
+    if (isFollowing) this.#tellUnseen(0);
     // Measuring what comes into view moves what is below it, and may bring more into view.
     for (let pass = 0; pass < 3; pass++) {
       const total = offsets[this.#entries.length];
-      const top = this.#atEnd ? Math.max(0, total - clientHeight) : this.element.scrollTop;
+      const top = isFollowing ? Math.max(0, total - clientHeight) : this.element.scrollTop;
       const first = this.#at(offsets, top);
       const from = Math.max(0, first - MARGIN);
       const to = Math.min(this.#entries.length, this.#at(offsets, top + clientHeight) + 1 + MARGIN);
@@ -193,7 +244,9 @@ export class MessageList {
       const moved = this.#offsets();
       // Before the place moves: the browser allows no place beyond the end.
       this.#inner.style.height = `${moved[this.#entries.length]}px`;
-      if (!this.#atEnd && first < this.#entries.length) this.element.scrollTop += moved[first] - offsets[first];
+      if (!isFollowing && first < this.#entries.length && moved[first] !== offsets[first]) {
+        this.#place(this.element.scrollTop + moved[first] - offsets[first]);
+      }
       offsets = moved;
     }
     this.#inner.style.height = this.#entries.length > 0 ? `${offsets[this.#entries.length]}px` : '';
@@ -204,14 +257,14 @@ export class MessageList {
       entry.row.style.transform = `translateY(${offsets[at]}px)`;
       entry.top = offsets[at];
     }
-    if (this.#atEnd) this.element.scrollTop = this.element.scrollHeight;
+    if (isFollowing) this.#place(this.element.scrollHeight);
   }
 
   /** Where each row begins, and at last where the list ends. */
   #offsets() {
     const offsets = new Float64Array(this.#entries.length + 1);
     for (let at = 0; at < this.#entries.length; at++)
-      offsets[at + 1] = offsets[at] + (this.#entries[at].height || ESTIMATE);
+      offsets[at + 1] = offsets[at] + this.#entries[at].height;
     return offsets;
   }
 
@@ -248,10 +301,10 @@ export class MessageList {
       }
       next = entry.row.nextElementSibling;
     }
-    const unknown = [...wanted].filter(({ height }) => height === 0);
+    const unknown = [...wanted].filter(({ isMeasured }) => !isMeasured);
     // First every read, then every write: one layout of the browser for all of them.
     const heights = unknown.map(({ row }) => row?.getBoundingClientRect().height || ESTIMATE);
-    unknown.forEach((entry, at) => (entry.height = heights[at]));
+    unknown.forEach((entry, at) => Object.assign(entry, { height: heights[at], isMeasured: true }));
     return unknown.length === 0;
   }
 
@@ -269,6 +322,7 @@ export class MessageList {
 
   /** @param {KeyboardEvent} event @param {(item: any, key: string) => boolean | void} onKey */
   #key(event, onKey) {
+    this.#isByMouse = false;
     const focused = this.#entries.findIndex(({ row }) => row && row.contains(document.activeElement));
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     const aside = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

@@ -9,7 +9,7 @@ import { hasText, t } from './i18n.js';
 /**
  * @typedef {{ id: string, user: User, text?: string, sentAt: string, position?: string, flags?: string[],
  *   notice?: boolean, replyTo?: string, attributes?: Record<string, any>,
- *   deleted?: { by?: User, reason?: string } | null }} Message
+ *   deleted?: { by?: User, reason?: string, sweep?: string } | null }} Message
  */
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 /** What a moderator can decide about a room (docs/reference/moderation.md). Each function is one request. */
 
-import { decide, get } from './api.js';
+import { ask, decide, get } from './api.js';
 
 /** @typedef {import('./api.js').Options} Options */
 /** @typedef {string | number} Idx */
@@ -44,6 +44,23 @@ export const restoreMessage = (room, id) => decide('DELETE', `/v1/rooms/${room}/
 
 /** Deletes every message so far. @param {Idx} room @param {string} [reason] */
 export const clearRoom = (room, reason) => decide('DELETE', `/v1/rooms/${room}/messages`, { query: { reason } });
+
+/** Sweeps that can be undone. @param {Idx} room @param {Options} [options] */
+export const sweeps = (room, options) => get('ingest', `/v1/rooms/${room}/sweeps`, options);
+
+/**
+ * What the sweep would delete now.
+ * @param {Idx} room @param {import('./sweep-rule.js').Sweep} sweep @param {Options} options
+ */
+export const trySweep = (room, { rule, secondsBack }, options) =>
+  ask('ingest', `/v1/rooms/${room}/sweeps`, { ...options, body: { rule, secondsBack, dryRun: true } });
+
+/** @param {Idx} room @param {import('./sweep-rule.js').Sweep & { reason?: string }} sweep */
+export const sweep = (room, { rule, secondsBack, reason }) =>
+  decide('POST', `/v1/rooms/${room}/sweeps`, { body: { rule, secondsBack, ...(reason && { reason }) } });
+
+/** @param {Idx} room @param {string} id */
+export const undoSweep = (room, id) => decide('DELETE', `/v1/rooms/${room}/sweeps/${id}`, {});
 
 /**
  * Without `seconds`: permanently. `purgeSeconds` deletes what the user wrote in the room so far back.

@@ -8,7 +8,8 @@ import { hasText, t } from './i18n.js';
 /** What to tell the user about an error. @param {unknown} error */
 export function explain(error) {
   if (error instanceof ApiError) {
-    if (hasText(`error.${error.code}`)) return t(`error.${error.code}`);
+    const seconds = Math.ceil((error.retryMs ?? 1_000) / 1_000);
+    if (hasText(`error.${error.code}`)) return t(`error.${error.code}`, { seconds });
     return error.message;
   }
   return error instanceof Error ? error.message : String(error);

@@ -12,6 +12,7 @@ mod node;
 mod readers;
 mod run;
 mod session;
+mod traces;
 mod visibility;
 mod wake;
 mod window;

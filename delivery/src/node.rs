@@ -19,6 +19,7 @@ use crate::session::claims::Claims;
 use crate::session::lease_watch::LeaseWatch;
 use crate::session::saved_cursors::SavedCursors;
 use crate::session::seats::Seats;
+use crate::traces::Traces;
 use crate::window::feed::Feed;
 
 /// A delivery node.
@@ -36,6 +37,7 @@ pub(crate) struct Node {
     pub(crate) claims: Arc<Claims>,
     pub(crate) claim_rate: Turns,
     pub(crate) metrics: Metrics,
+    pub(crate) traces: Arc<Traces>,
     pub(crate) presence: Presence,
     pub(crate) lease: Lease,
     pub(crate) lease_watch: LeaseWatch,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chat::NodeId;
 use nats::{Log, Start};
+use otlp::Tracer;
 use runtime::Tasks;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -31,6 +32,7 @@ use crate::session::log_outage;
 use crate::session::reconcile::reconcile;
 use crate::session::saved_cursors::SavedCursors;
 use crate::session::seats::Seats;
+use crate::traces::Traces;
 use crate::window::Bounds;
 use crate::window::feed::Feed;
 
@@ -51,7 +53,8 @@ pub async fn run(
 ) -> Result<(), Error> {
     config.check()?;
     // Without the log there is nothing to serve, and a stop need not wait for it.
-    let Some(joined) = stop.run_until_cancelled(join(config, readers, auth, log)).await else { return Ok(()) };
+    let joining = join(config, readers, auth, log, admin.tracer().clone());
+    let Some(joined) = stop.run_until_cancelled(joining).await else { return Ok(()) };
     let (node, mut background) = joined?;
 
     let ready: web::Readiness = {
@@ -158,6 +161,7 @@ async fn join(
     mut readers: watch::Receiver<chat::Readers>,
     auth: Arc<Verifier>,
     log: Log,
+    tracer: Tracer,
 ) -> Result<(Arc<Node>, Background), Error> {
     let tail = log.tail(Start::Since(log.now() - config.window()));
     let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors())?;
@@ -171,10 +175,12 @@ async fn join(
     let lease = log.lease(NodeId::new()).await?.with_presence(&presence);
     tracing::info!(node = %lease.node(), "joined as node {}", lease.node());
     let bounds = Bounds { age: config.window(), bytes: config.window_size.in_memory() };
+    let traces = Arc::new(Traces::new(tracer));
     let node = Arc::new(Node {
         sessions: Semaphore::new(config.max_sessions),
         unstarted: FairSlots::new(config.max_unauthenticated, config.max_unauthenticated_size.in_memory()),
-        feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status(), access.clone())),
+        feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status(), access.clone(), traces.clone())),
+        traces,
         cursors: SavedCursors::new(cursors),
         seats: Arc::new(Seats::default()),
         readers: Readers::new(&config, access.clone(), &log),

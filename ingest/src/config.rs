@@ -90,10 +90,14 @@ pub struct RoomConfig {
 }
 
 impl Config {
-    /// Every setting that cannot work with a log of that age. It reads the word lists.
+    /// Every setting that cannot work with a log of that age. It reads the files of the word lists.
     pub fn problems(&self, log_age: Duration) -> Vec<Problem> {
-        let checks =
-            [self.words.read().err(), self.limits.check().err(), self.review.check().err(), self.room.settings().err()];
+        let checks = [
+            self.words.check().err(),
+            self.limits.check().err(),
+            self.review.check().err(),
+            self.room.settings().err(),
+        ];
         let gateway = Gateway::new(&self.gateway, "ingest.gateway").err();
         let hold = match () {
             () if !HOLDS.contains(&self.hold) => Some("must be 10s to 1h"),

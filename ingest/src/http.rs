@@ -14,5 +14,6 @@ mod post;
 mod quota;
 mod refused;
 pub(crate) mod router;
+mod trace;
 mod unread;
 mod v1;

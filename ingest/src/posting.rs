@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod admission;
+mod append_span;
 pub(crate) mod event_id;
 pub(crate) mod extras;
 pub(crate) mod limits;

@@ -104,6 +104,7 @@ pub async fn run(
         lists: UserPermits::new(LISTS, LISTS_OF_USER),
         body_deadline: config.body_timeout.get(),
         metrics: Metrics::new(),
+        tracer: admin.tracer().clone(),
         time_zone: config.time_zone,
         openapi: OnceLock::new(),
     });

@@ -7,6 +7,7 @@ use crate::http::gateway::Gateway;
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use nats::{Log, Presence};
+use otlp::Tracer;
 use tokio::sync::{Mutex, Semaphore};
 use web::UserPermits;
 use web::auth::{TokenCache, Verifier};
@@ -53,6 +54,7 @@ pub(crate) struct Ingest {
     pub(crate) lists: Arc<UserPermits>,
     pub(crate) body_deadline: Duration,
     pub(crate) metrics: Metrics,
+    pub(crate) tracer: Tracer,
     pub(crate) time_zone: TimeZone,
     /// The OpenAPI document, written at the first request.
     pub(crate) openapi: OnceLock<Bytes>,

@@ -49,6 +49,7 @@ mod setup;
 mod state;
 mod streams;
 mod tls_config;
+mod traces;
 mod trim;
 mod watch;
 mod write;

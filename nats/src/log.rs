@@ -64,11 +64,17 @@ impl Log {
     /// It does not wait for a missing server or stream. [`Error::Connect`], [`Error::Missing`] and [`Error::JetStream`]
     /// are worth a retry; [`Error::Config`] and [`Error::Partitions`] are not.
     pub async fn connect(config: &Config, name: &str) -> Result<Log, Error> {
+        let log = Log::connect_to_change(config, name).await?;
+        continuity::first_look(&log.context).await?;
+        Ok(log)
+    }
+
+    /// As [`Log::connect`], for a process that changes the streams and may not read them: it asks for no message.
+    pub async fn connect_to_change(config: &Config, name: &str) -> Result<Log, Error> {
         let (connected, connections) = watch_channel::channel(());
         let jetstream = connection::connect(config, name, connected).await?;
         let found = setup::look(&jetstream, config).await?;
         let context = Arc::new(Context::new(jetstream, config.clone(), connections, found));
-        continuity::first_look(&context).await?;
         let appenders = (0..config.partitions).map(|partition| Appender::start(&context, partition)).collect();
         let weak = || Arc::downgrade(&context);
         context.tasks.spawn_until_stop("epoch watch", watch::epochs(weak()));

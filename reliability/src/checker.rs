@@ -23,6 +23,7 @@ mod retention;
 mod review;
 mod roles;
 mod rules;
+mod sweeps;
 mod tickets;
 mod time;
 mod traces;
@@ -116,6 +117,8 @@ pub const INVARIANTS: &[Invariant] = invariants![
     erasure::erased_is_gone: "earlier messages of an erased user are not shown, replayed, or archived under that user",
     moderation::deletions_have_the_logs_order: "a message is deleted if its last decision in the log deletes it",
     moderation::nothing_is_deleted_unasked: "messages are deleted only by a decision, and all others are replayed",
+    sweeps::sweeps_are_told_whole: "clients receive a sweep as the deletion of each message that it deletes",
+    sweeps::ends_of_sweeps_are_told_whole: "... and its end as the restoration of each, if nothing else deletes it",
     decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was requested",
     decisions::decided_is_in_the_audit: "... and once in the archive and in the moderators' list",
     decisions::no_decision_is_invented: "log, archive, lists and sockets have only requested decisions, none refused",

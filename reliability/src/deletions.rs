@@ -1,14 +1,16 @@
 //! Which messages of a room are deleted: its decisions in the order of the log. A message is deleted if a deletion
-//! follows it, and follows its latest restoration. Written from `docs/reference/moderation.md`, not from the servers'
-//! code.
+//! follows it, and follows its latest restoration. A sweep that is undone is no deletion. Written from
+//! `docs/reference/moderation.md`, not from the servers' code.
 
 use std::collections::HashMap;
 
 use chat::EventId;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::history::Swept;
+
 /// What a decision does to messages before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     Delete(EventId),
     Restore(EventId),
@@ -20,13 +22,47 @@ pub(crate) enum Effect {
         seconds: u32,
         at: Timestamp,
     },
+    /// A sweep at that time deletes what matches.
+    Sweep {
+        swept: Swept,
+        at: Timestamp,
+    },
+    /// Undoes the sweep.
+    Unsweep(EventId),
+}
+
+/// What a decision does to one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    Deletion,
+    Restoration,
+    Sweep,
+    /// The end of this sweep, which had deleted the message.
+    EndOf(EventId),
 }
 
 /// A decision that deletes or restores a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) decision: EventId,
-    pub(crate) restores: bool,
+    pub(crate) kind: ChangeKind,
+}
+
+impl AsRef<Change> for Change {
+    fn as_ref(&self) -> &Change {
+        self
+    }
+}
+
+/// A message of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Posted {
+    pub(crate) message: EventId,
+    pub(crate) user: i64,
+    pub(crate) sent: Timestamp,
+    pub(crate) text: String,
+    /// Whether the author was a viewer there.
+    pub(crate) is_viewers: bool,
 }
 
 /// A room's messages, and what its decisions did to each.
@@ -34,30 +70,38 @@ pub(crate) struct Change {
 pub(crate) struct Deletions {
     /// Every message so far, with its decisions in order.
     changes: HashMap<EventId, Vec<Change>>,
-    /// The messages of each user, with the times at which they were sent.
-    by_user: HashMap<i64, Vec<(EventId, Timestamp)>>,
+    posted: Vec<Posted>,
 }
 
 impl Deletions {
     /// The next event of the log is a message.
-    pub(crate) fn post(&mut self, message: EventId, user: i64, sent: Timestamp) {
-        self.changes.entry(message).or_default();
-        self.by_user.entry(user).or_default().push((message, sent));
+    pub(crate) fn post(&mut self, posted: Posted) {
+        self.changes.entry(posted.message).or_default();
+        self.posted.push(posted);
     }
 
     /// The next event of the log is a decision.
     pub(crate) fn decide(&mut self, decision: EventId, effect: Effect) {
-        let change = Change { decision, restores: matches!(effect, Effect::Restore(_)) };
+        let change = |kind| Change { decision, kind };
         match effect {
-            Effect::Delete(target) | Effect::Restore(target) => {
-                self.changes.entry(target).and_modify(|changes| changes.push(change));
+            Effect::Delete(target) => self.push(target, change(ChangeKind::Deletion)),
+            Effect::Restore(target) => self.push(target, change(ChangeKind::Restoration)),
+            Effect::Clear => {
+                self.changes.values_mut().for_each(|changes| changes.push(change(ChangeKind::Deletion)));
             }
-            Effect::Clear => self.changes.values_mut().for_each(|changes| changes.push(change)),
             Effect::Purge { user, seconds, at } => {
-                let since = at.checked_sub(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MIN);
-                for (message, _) in self.by_user.get(&user).into_iter().flatten().filter(|(_, sent)| *sent >= since) {
-                    self.changes.entry(*message).or_default().push(change);
-                }
+                let purges = |posted: &Posted| posted.user == user && posted.sent >= before(at, seconds);
+                self.push_all(purges, change(ChangeKind::Deletion));
+            }
+            Effect::Sweep { swept, at } => {
+                let since = before(at, swept.seconds_back);
+                let sweeps = |posted: &Posted| posted.sent >= since && matches(&swept, posted);
+                self.push_all(sweeps, change(ChangeKind::Sweep));
+            }
+            Effect::Unsweep(sweep) => {
+                let swept = Change { decision: sweep, kind: ChangeKind::Sweep };
+                let its = self.changes.values_mut().filter(|changes| changes.contains(&swept));
+                its.for_each(|changes| changes.push(change(ChangeKind::EndOf(sweep))));
             }
         }
     }
@@ -70,9 +114,68 @@ impl Deletions {
 
     /// The decision that deletes the message: the first since its latest restoration. None: it is not deleted.
     pub(crate) fn deletion(changes: &[Change]) -> Option<EventId> {
-        let restored = changes.iter().rposition(|change| change.restores);
-        changes.get(restored.map_or(0, |place| place + 1)).map(|change| change.decision)
+        standing(changes).first().map(|change| change.decision)
     }
+
+    fn push(&mut self, message: EventId, change: Change) {
+        self.changes.entry(message).and_modify(|changes| changes.push(change));
+    }
+
+    fn push_all(&mut self, is_about: impl Fn(&Posted) -> bool, change: Change) {
+        for posted in self.posted.iter().filter(|posted| is_about(posted)) {
+            self.changes.entry(posted.message).or_default().push(change);
+        }
+    }
+}
+
+/// Of a message's decisions, in order, those that delete it after all of them.
+pub(crate) fn standing<'c, C: AsRef<Change>>(changes: impl IntoIterator<Item = &'c C>) -> Vec<&'c C> {
+    let mut standing: Vec<&C> = Vec::new();
+    for change in changes {
+        match change.as_ref().kind {
+            ChangeKind::Deletion | ChangeKind::Sweep => standing.push(change),
+            ChangeKind::Restoration => standing.clear(),
+            ChangeKind::EndOf(sweep) => standing.retain(|earlier| earlier.as_ref().decision != sweep),
+        }
+    }
+    standing
+}
+
+/// Whether the message, sent in the time of the sweep, meets its conditions.
+pub(crate) fn matches(swept: &Swept, posted: &Posted) -> bool {
+    let Swept { texts, similarity, users, .. } = swept;
+    let is_about_author = match users {
+        Some(users) => users.contains(&posted.user),
+        None => posted.is_viewers,
+    };
+    // Only letters of ASCII are spelled in different ways in these runs.
+    let is_meant = |text: &String| {
+        text.eq_ignore_ascii_case(&posted.text)
+            || similarity.is_some_and(|percent| are_similar(text, &posted.text, percent.into()))
+    };
+    is_about_author && texts.as_ref().is_none_or(|texts| texts.iter().any(is_meant))
+}
+
+/// Whether twice the number of common pairs of characters is at least that part of the number of all pairs.
+fn are_similar(one: &str, other: &str, percent: usize) -> bool {
+    let pairs = |text: &str| -> Vec<(char, char)> {
+        let letters = text.to_ascii_lowercase();
+        letters.chars().zip(letters.chars().skip(1)).collect()
+    };
+    let (own, mut others) = (pairs(one), pairs(other));
+    let all = own.len() + others.len();
+    let mut common = 0;
+    for pair in own {
+        if let Some(place) = others.iter().position(|other| *other == pair) {
+            others.swap_remove(place);
+            common += 1;
+        }
+    }
+    all > 0 && 200 * common >= percent * all
+}
+
+fn before(at: Timestamp, seconds: u32) -> Timestamp {
+    at.checked_sub(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]
@@ -81,6 +184,10 @@ mod tests {
 
     fn second(second: i64) -> Timestamp {
         Timestamp::from_second(1_790_000_000 + second).unwrap()
+    }
+
+    fn posted(message: EventId, user: i64, sent: i64, text: &str) -> Posted {
+        Posted { message, user, sent: second(sent), text: text.to_owned(), is_viewers: user != 42 }
     }
 
     fn deletion(deletions: &Deletions, message: EventId) -> Option<EventId> {
@@ -92,7 +199,7 @@ mod tests {
         let [message, first, second_one, restoration, third] = [(); 5].map(|()| EventId::new());
         let mut deletions = Deletions::default();
         deletions.decide(EventId::new(), Effect::Delete(message));
-        deletions.post(message, 7, second(0));
+        deletions.post(posted(message, 7, 0, "hello"));
         assert_eq!(deletion(&deletions, message), None, "a deletion before the message");
         deletions.decide(first, Effect::Delete(message));
         deletions.decide(second_one, Effect::Clear);
@@ -108,12 +215,53 @@ mod tests {
     fn a_purge_deletes_what_the_user_sent_in_those_seconds() {
         let [old, new, of_another, later, ban] = [(); 5].map(|()| EventId::new());
         let mut deletions = Deletions::default();
-        deletions.post(old, 7, second(9));
-        deletions.post(new, 7, second(10));
-        deletions.post(of_another, 8, second(15));
+        deletions.post(posted(old, 7, 9, "hello"));
+        deletions.post(posted(new, 7, 10, "hello"));
+        deletions.post(posted(of_another, 8, 15, "hello"));
         deletions.decide(ban, Effect::Purge { user: 7, seconds: 10, at: second(20) });
-        deletions.post(later, 7, second(19));
+        deletions.post(posted(later, 7, 19, "hello"));
         let deleted = [old, new, of_another, later].map(|message| deletion(&deletions, message));
         assert_eq!(deleted, [None, Some(ban), None, None]);
+    }
+
+    fn sweep(texts: Option<&[&str]>, users: Option<&[i64]>) -> Effect {
+        let texts = texts.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
+        let swept = Swept { texts, similarity: None, users: users.map(<[i64]>::to_vec), seconds_back: 10 };
+        Effect::Sweep { swept, at: second(20) }
+    }
+
+    #[test]
+    fn similar_texts_share_most_pairs_of_characters() {
+        for (one, other, percent, expected) in [
+            ("raid 7 of club 1", "Raid 7 of club 2", 93, true),
+            ("raid 7 of club 1", "Raid 7 of club 2", 94, false),
+            ("raid", "raids", 85, true),
+            ("aaaa", "aa", 50, true),
+            ("aaaa", "aa", 51, false),
+            ("a", "a", 50, false),
+        ] {
+            assert_eq!(are_similar(one, other, percent), expected, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn a_sweep_deletes_what_matches_until_it_is_undone() {
+        let [old, raid, spelled, presenters, other, later] = [(); 6].map(|()| EventId::new());
+        let [by_text, by_user, end] = [(); 3].map(|()| EventId::new());
+        let mut deletions = Deletions::default();
+        deletions.post(posted(old, 7, 9, "raid"));
+        deletions.post(posted(raid, 7, 10, "raid"));
+        deletions.post(posted(spelled, 8, 11, "Raid"));
+        deletions.post(posted(presenters, 42, 12, "raid"));
+        deletions.post(posted(other, 8, 13, "hello"));
+        deletions.decide(by_text, sweep(Some(&["RAID"]), None));
+        deletions.post(posted(later, 7, 19, "raid"));
+        let deleted = |deletions: &Deletions| {
+            [old, raid, spelled, presenters, other, later].map(|message| deletion(deletions, message))
+        };
+        assert_eq!(deleted(&deletions), [None, Some(by_text), Some(by_text), None, None, None]);
+        deletions.decide(by_user, sweep(None, Some(&[8, 42])));
+        deletions.decide(end, Effect::Unsweep(by_text));
+        assert_eq!(deleted(&deletions), [None, None, Some(by_user), Some(by_user), Some(by_user), None]);
     }
 }

@@ -5,12 +5,12 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use archiver::ArchivedMessage;
-use chat::{Body, EventId, EventKind, Position, PresenterIdx};
+use chat::{Body, EventId, EventKind, Position, PresenterIdx, Role, User};
 use jiff::Timestamp;
 use nats::Entry;
 
 use crate::ask::client;
-use crate::deletions::{Deletions, Effect};
+use crate::deletions::{Deletions, Effect, Posted};
 use crate::erasures::{self, is_erased};
 use crate::history::{Dialect, Observation, Phase, ReaderView, Recorder};
 use crate::moderators::Moderators;
@@ -105,18 +105,18 @@ struct Told {
 }
 
 impl Told {
-    /// The author, if it is a message or a notice.
-    fn author(&self) -> Option<i64> {
+    /// The author and the text, if it is a message or a notice.
+    fn said(&self) -> Option<(&User, &str)> {
         match self.body.as_ref()? {
-            Body::MessagePosted(posted) => Some(posted.user.idx.get()),
-            Body::MessageReleased(released) => Some(released.posted.user.idx.get()),
-            Body::NoticePosted(notice) => Some(notice.user.idx.get()),
+            Body::MessagePosted(posted) => Some((&posted.user, &posted.text)),
+            Body::MessageReleased(released) => Some((&released.posted.user, &released.posted.text)),
+            Body::NoticePosted(notice) => Some((&notice.user, &notice.text)),
             _ => None,
         }
     }
 
     fn is_message(&self) -> bool {
-        self.author().is_some()
+        self.said().is_some()
     }
 
     /// Whether the presenter receives it.
@@ -137,6 +137,8 @@ impl Told {
             Body::UserBanned(banned) => {
                 Effect::Purge { user: banned.user.get(), seconds: banned.purge_seconds?, at: self.sent }
             }
+            Body::RoomSwept(swept) => Effect::Sweep { swept: swept.as_ref().into(), at: self.sent },
+            Body::SweepUndone(undone) => Effect::Unsweep(undone.target),
             _ => return None,
         })
     }
@@ -146,8 +148,14 @@ impl Told {
 fn deletions(room: &[Told]) -> Deletions {
     let mut deletions = Deletions::default();
     for told in room {
-        match (told.author(), told.effect()) {
-            (Some(author), _) => deletions.post(told.id, author, told.sent),
+        match (told.said(), told.effect()) {
+            (Some((user, text)), _) => deletions.post(Posted {
+                message: told.id,
+                user: user.idx.get(),
+                sent: told.sent,
+                text: text.to_owned(),
+                is_viewers: user.role == Role::Viewer,
+            }),
             (_, Some(effect)) => deletions.decide(told.id, effect),
             _ => {}
         }
@@ -180,15 +188,18 @@ fn wrongly_marked(
             Some(decision) => !kept.contains(&decision),
             None => perhaps_restored.contains(&message),
         };
+        let is_excused = is_excused || changes.iter().any(|change| perhaps_restored.contains(&change.decision));
         let differs = mark != Deletions::deletion(changes);
         (differs && !is_excused).then(|| format!("{message} of room {room} is not marked as the log says"))
     })
 }
 
-/// The messages with a restoration that the log does not have: it was never stored, or a disk lost it.
+/// The messages with a restoration that the log does not have, and the sweeps with such an end: it was never stored, or
+/// a disk lost it.
 fn perhaps_restored(moderators: &Moderators, rooms: &BTreeMap<i64, Vec<Told>>) -> HashSet<EventId> {
     let reason = |told: &Told| match &told.body {
         Some(Body::MessageRestored(restored)) => restored.reason.clone(),
+        Some(Body::SweepUndone(undone)) => undone.reason.clone(),
         _ => None,
     };
     let kept: HashSet<String> = rooms.values().flatten().filter_map(reason).collect();

@@ -25,6 +25,7 @@ mod platform;
 mod presence;
 mod presenters;
 mod queues;
+mod raids;
 mod readers;
 mod readings;
 pub mod report;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, ask, client};
 use crate::history::{Decided, Observation, Recorder};
+use crate::raids;
 use crate::system::token;
 use crate::viewers::{FIRST, Latest};
 
@@ -50,7 +51,8 @@ pub(crate) struct Moderators {
     pub(crate) decisions: AtomicU64,
     /// The latest messages whose deletion was confirmed, each with its room.
     pub(crate) deleted: Mutex<VecDeque<(i64, EventId)>>,
-    /// Every message that a restoration was requested for, with the reason of the request.
+    /// Every message that a restoration was requested for, and every sweep that was to be undone, with the reason of
+    /// the request.
     pub(crate) restored: Mutex<Vec<(EventId, String)>>,
 }
 
@@ -149,7 +151,7 @@ impl Moderators {
         let key = format!("{:x}-decision-{decision}", self.seed);
         // Identifies the decision wherever it is seen.
         let reason = format!("reason-{decision}");
-        if let Decided::Restore { target } = decided {
+        if let Decided::Restore { target } | Decided::Unsweep { target } = decided {
             self.restored.lock().push((target, reason.clone()));
         }
         let mut node = rng.usize(..self.ingest.len());
@@ -210,6 +212,12 @@ impl Moderators {
                 }
                 Decided::Pin { target } => (Method::PUT, format!("{base}/pin"), Some(json!({ "messageId": target }))),
                 Decided::Unpin => (Method::DELETE, format!("{base}/pin"), None),
+                Decided::Sweep { swept } => {
+                    (Method::POST, format!("{base}/sweeps"), Some(raids::request(swept, &reason)))
+                }
+                Decided::Unsweep { target } => {
+                    (Method::DELETE, format!("{base}/sweeps/{target}?reason={reason}"), None)
+                }
             };
             let answer = ask(&caller.client, method, url, &caller.token, Some(&key), body.as_ref()).await;
             match answer {

@@ -21,9 +21,10 @@ pub(crate) const BANNED: i64 = 3;
 /// The duration of a setting in milliseconds.
 const SET_MS: std::ops::Range<u64> = 2_000..8_000;
 
-/// The settings as JSON: only the presenter may post, or texts of at most eight characters, which refuses nearly
-/// everything.
-const SETTINGS: [(&str, &str); 2] = [("presenterOnly", "true"), ("maxLength", "8")];
+/// The settings as JSON: only the presenter may post, or texts of at most eight characters, or emoji, which refuses nearly
+/// everything, or no links.
+const SETTINGS: [(&str, &str); 4] =
+    [("presenterOnly", "true"), ("maxLength", "8"), ("emojiOnly", "true"), ("links", r#""trusted""#)];
 
 /// The decisions to undo, each with its time.
 type Undo = BTreeMap<(Option<i64>, String), (Instant, Decided)>;

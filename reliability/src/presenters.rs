@@ -360,15 +360,21 @@ impl Session {
         let mut last = None;
         for event in events {
             let (session, extras) = (self.number, event.extras());
-            let Event { position, id, kind, text, target, message, reason, .. } = event;
+            let Event { position, id, kind, text, target, message, sweep, reason, .. } = event;
             let text = text.or(message.map(|message| message.text));
+            self.reached.event(position);
+            last = Some(position);
             if let Some((id, extras)) = extras {
                 let seen = SeenAt::Presenter(session);
                 self.recorder.note(Observation::Message(MessageObservation::Attached { seen, id, extras }));
             }
-            self.recorder.note(Observation::Frame { session, id, position, kind, text, target, reason });
-            self.reached.event(position);
-            last = Some(position);
+            self.recorder.note(match sweep.zip(target) {
+                Some((sweep, target)) => {
+                    let (seen, members) = (SeenAt::Presenter(session), Vec::new());
+                    MessageObservation::Part { seen, id, position, kind, sweep, target, text, members }.into()
+                }
+                None => Observation::Frame { session, id, position, kind, text, target, reason },
+            });
         }
         last
     }

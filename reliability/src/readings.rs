@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::audit;
 use crate::erasures::is_erased;
-use crate::history::{MessageObservation, Observation, ReaderView, Reading, Recorder, SeenAt, extras};
+use crate::history::{MessageObservation, Observation, ReaderView, Reading, Recorder, SeenAt, Swept, extras};
 use crate::pins;
 use crate::presenters::Presenters;
 use crate::queues;
@@ -40,6 +40,7 @@ struct Said {
     target: Option<EventId>,
     reason: Option<String>,
     purge_seconds: Option<u32>,
+    swept: Option<Swept>,
     /// The `replyTo` and the attributes of a message.
     extras: Option<String>,
     /// When a hold ends.
@@ -88,6 +89,11 @@ impl Said {
                 Said { user: Some(removed.user.get()), reason: removed.reason, ..nothing }
             }
             Ok(Body::RoomCleared(cleared)) => Said { reason: cleared.reason, ..nothing },
+            Ok(Body::RoomSwept(swept)) => {
+                let its = Some(Swept::from(swept.as_ref()));
+                Said { swept: its, reason: swept.reason, ..nothing }
+            }
+            Ok(Body::SweepUndone(undone)) => Said { target: Some(undone.target), reason: undone.reason, ..nothing },
             Ok(Body::RoomUpdated(updated)) => Said { reason: updated.reason, ..nothing },
             Ok(Body::UserBanned(banned)) => {
                 let (user, purge_seconds) = (Some(banned.user.get()), banned.purge_seconds);
@@ -132,7 +138,7 @@ pub(crate) async fn read(
     let mut last: BTreeMap<i64, Position> = BTreeMap::new();
     let mut seen = HashSet::new();
     for entry in log(&system.config.nats).await? {
-        let Said { user, text, target, reason, purge_seconds, extras, until } = Said::of(&entry);
+        let Said { user, text, target, reason, purge_seconds, swept, extras, until } = Said::of(&entry);
         let room = entry.presenter.map(PresenterIdx::get);
         // Readers ignore copies.
         let is_told = is_shown(&entry) && ReaderView::Presenter.shows(entry.kind.as_str());
@@ -157,6 +163,7 @@ pub(crate) async fn read(
             target,
             reason,
             purge_seconds,
+            swept,
             sent,
             stored,
         });

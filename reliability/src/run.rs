@@ -54,7 +54,7 @@ pub struct Options {
 }
 
 /// The activities beside the posts.
-pub const PLAYS: [&str; 12] = [
+pub const PLAYS: [&str; 13] = [
     "bans from every room",
     "settings",
     "followed replays",
@@ -67,6 +67,7 @@ pub const PLAYS: [&str; 12] = [
     "pins",
     "notices",
     "traces",
+    "raids",
 ];
 
 /// The number of rooms whose replay is followed.
@@ -95,7 +96,7 @@ const LONGEST_TEXT: usize = 300;
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let texts = texts(&options.recordings)?;
     let plays = |name: &str| options.plays.is_empty() || options.plays.iter().any(|word| name.contains(word));
-    let [bans, settings, followed, reviewed, erased, appointed, read, held, reported, pinned, notices, traced] =
+    let [bans, settings, followed, reviewed, erased, appointed, read, held, reported, pinned, notices, traced, raided] =
         PLAYS.map(plays);
     let mut plan = options.plan.clone();
     let notes = review::Notes::default();
@@ -191,6 +192,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
             when(pinned, moderators.pin(&stop)),
             when(notices, viewers.post_notices(&stop)),
             when(traced, traces::trace(&system, &recorder, &latest, seed, &stop)),
+            when(raided, moderators.sweep_raids(&viewers, &stop)),
             nemesis.rage(&stop),
         )?;
         let healed = Instant::now();

@@ -51,6 +51,14 @@ impl Latest {
     }
 }
 
+/// A link in some posts.
+pub(crate) const LINK: &str = "https://example.com";
+
+/// The number in emoji: keycaps.
+fn emoji(post: u64) -> String {
+    post.to_string().chars().map(|digit| format!("{digit}\u{fe0f}\u{20e3}")).collect()
+}
+
 /// A text that the short setting of a room allows.
 fn short(post: u64) -> String {
     format!("#{post}")
@@ -120,8 +128,13 @@ impl Viewers {
     async fn post(&self, client: &Client, user: i64, rng: &mut Rng) {
         let post = self.posts.fetch_add(1, Ordering::Relaxed);
         let said = &self.texts[post as usize % self.texts.len()];
-        // One post in a hundred is too long to be accepted.
-        let text = if rng.u32(..100) == 0 { format!("{said:x<600} #{post}") } else { format!("{said} #{post}") };
+        let text = match rng.u32(..100) {
+            // Too long to be accepted.
+            0 => format!("{said:x<600} #{post}"),
+            1..6 => format!("{LINK}/{post} #{post}"),
+            6..9 => emoji(post),
+            _ => format!("{said} #{post}"),
+        };
         // The first room is as busy as all the others together.
         let room = if rng.bool() { 1 } else { rng.i64(1..=self.rooms) };
         let surface = if rng.u32(..3) == 0 { Surface::Original } else { Surface::V1 };

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use tokio::task::futures::TaskLocalFuture;
 use tokio::task_local;
 
+use crate::trace_context::{TraceContext, for_same_span};
+
 task_local! {
     // Only a task-local reaches a line of the log, which is written far below what knows the request. It is empty
     // outside of requests, and nothing branches on it.
@@ -76,10 +78,13 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Runs a future, in a task of its own, for the request that this task works for, if any.
-pub fn for_same_request<F: Future>(work: F) -> TaskLocalFuture<Option<RequestId>, F> {
-    CURRENT.scope(RequestId::current(), work)
+/// Runs a future, in a task of its own, for the request that this task works for, and in its span, if any.
+pub fn for_same_request<F: Future>(work: F) -> ForSameRequest<F> {
+    CURRENT.scope(RequestId::current(), for_same_span(work))
 }
+
+/// The future of [`for_same_request`].
+pub type ForSameRequest<F> = TaskLocalFuture<Option<RequestId>, TaskLocalFuture<Option<TraceContext>, F>>;
 
 fn push_hex(text: &mut Vec<u8>, number: u64, digits: u32) {
     text.extend((0..digits).rev().map(|digit| b"0123456789abcdef"[(number >> (4 * digit) & 15) as usize]));

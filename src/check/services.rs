@@ -1,4 +1,4 @@
-//! The services that roles ask over HTTP: the room server and the issuer of tokens.
+//! The services that roles reach over HTTP: the room server, the issuer of tokens, the collector of spans.
 
 use conf::shown;
 
@@ -15,6 +15,20 @@ pub(super) async fn room_server(config: &Config) -> Vec<Finding> {
         Err(Failed { reason, .. }) => {
             let action = "start it, or correct ingest.rooms.url: without it only rooms with a presenter count as live";
             Finding::problem(PART, format!("{url}: {reason}"), action)
+        }
+    }]
+}
+
+/// Whether the collector takes spans.
+pub(super) async fn collector(config: &Config) -> Vec<Finding> {
+    const PART: &str = "collector";
+    let Some(url) = &config.otlp.url else { return Vec::new() };
+    let url = shown(url.url().as_str());
+    vec![match within(otlp::probe(&config.otlp)).await {
+        Ok(()) => Finding::ok(PART, format!("{url}: takes spans")),
+        Err(Failed { reason, .. }) => {
+            let action = "start it, or correct otlp.url and otlp.headers: meanwhile spans are dropped";
+            Finding::warning(PART, format!("{url}: {reason}"), action)
         }
     }]
 }

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 /// Every setting that may hold a secret. `nats.credentials` is a path already.
-const SECRETS: [&str; 11] = [
+const SECRETS: [&str; 13] = [
     "archiver.uri",
     "auth.jwks.url",
     "auth.previous_secret",
@@ -18,6 +18,8 @@ const SECRETS: [&str; 11] = [
     "ingest.rooms.url",
     "nats.nkey",
     "nats.urls",
+    "otlp.headers",
+    "otlp.url",
 ];
 
 /// The end of a key whose value is the path of a file.

@@ -45,7 +45,7 @@ fn without_secrets(key: &str, value: &Value) -> Value {
             Value::Array(elements.iter().map(|element| without_secrets(key, element)).collect())
         }
         (_, Value::String(text)) if text.is_empty() => value.clone(),
-        ("secret" | "previous_secret" | "nkey", _) => SET.into(),
+        ("secret" | "previous_secret" | "nkey" | "headers", _) => SET.into(),
         ("uri" | "url" | "urls" | "reconnect_webhook", Value::String(text)) => shown(text).into(),
         // Only the path is meant to be here.
         ("credentials", Value::String(text)) if text.contains(char::is_whitespace) => SET.into(),

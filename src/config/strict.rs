@@ -110,8 +110,8 @@ impl Places {
 }
 
 /// Settings whose values may contain a secret: credentials in an address, or a path that is a key.
-const CONFIDENTIAL: [&str; 8] =
-    ["secret", "previous_secret", "nkey", "uri", "url", "urls", "reconnect_webhook", "credentials"];
+const CONFIDENTIAL: [&str; 9] =
+    ["secret", "previous_secret", "nkey", "uri", "url", "urls", "reconnect_webhook", "credentials", "headers"];
 
 /// The reason without the value, which serde's message about a wrong type repeats.
 fn reason(path: &[String], message: &str) -> String {

@@ -73,7 +73,7 @@ pub(super) fn examples(addresses: &Addresses, people: &People, data: &Path) -> V
     vec![
         example(
             "Watch room 1 in another terminal. This does not take the presenter's place.",
-            "다른 터미널에서 1번 방을 봅니다. 방송자의 자리를 빼앗지 않습니다.",
+            "다른 터미널에서 1번 방을 봅니다. 스트리머의 자리를 빼앗지 않습니다.",
             format!("{program} dev watch --room 1{place}"),
         ),
         example(
@@ -94,7 +94,7 @@ pub(super) fn examples(addresses: &Addresses, people: &People, data: &Path) -> V
         ),
         example(
             "Ban user 42 from room 1 for a minute, as the moderator. docs/reference/moderation.md has the other actions.",
-            "관리자로서 42번 사용자를 1번 방에서 1분간 차단합니다. 다른 조치는 docs/reference/moderation.md에 있습니다.",
+            "매니저로서 42번 사용자를 1번 방에서 1분간 차단합니다. 다른 조치는 docs/reference/moderation.md에 있습니다.",
             format!(
                 "curl -i -X PUT http://127.0.0.1:{ingest}/v1/rooms/1/bans/42 {json} \
                  -H 'authorization: Bearer {moderator}' -d '{{\"seconds\":60,\"reason\":\"spam\"}}'"
@@ -102,7 +102,7 @@ pub(super) fn examples(addresses: &Addresses, people: &People, data: &Path) -> V
         ),
         example(
             "Search room 1, as the moderator. docs/reference/archive-api.md has exports, replay and statistics.",
-            "관리자로서 1번 방을 검색합니다. 내보내기, 다시 보기, 통계는 docs/reference/archive-api.md에 있습니다.",
+            "매니저로서 1번 방을 검색합니다. 내보내기, 다시 보기, 통계는 docs/reference/archive-api.md에 있습니다.",
             format!(
                 "curl -G http://127.0.0.1:{archiver}/v1/rooms/1/messages -H 'authorization: Bearer {moderator}' \
                  --data-urlencode 'text=안녕'"
@@ -115,13 +115,13 @@ pub(super) fn examples(addresses: &Addresses, people: &People, data: &Path) -> V
         ),
         example(
             "Print a token of another user. --nickname 별명 gives a name, --scope chat:moderate a moderator's rights.",
-            "다른 사용자의 토큰을 출력합니다. --nickname 별명은 이름을, --scope chat:moderate는 관리자 권한을 줍니다.",
+            "다른 사용자의 토큰을 출력합니다. --nickname 별명은 이름을, --scope chat:moderate는 매니저 권한을 줍니다.",
             format!("{program} token --user 7{place}"),
         ),
         example(
             "Play a recorded evening into room 1 at ten times its speed, and check that every message arrives. \
              Meanwhile this takes the presenter's place.",
-            "녹화된 저녁을 1번 방에 10배속으로 재생하고, 모든 메시지가 도착하는지 확인합니다. 그동안 방송자의 자리를 빼앗습니다.",
+            "녹화된 저녁을 1번 방에 10배속으로 재생하고, 모든 메시지가 도착하는지 확인합니다. 그동안 스트리머의 자리를 빼앗습니다.",
             format!("{program} dev play samples/evening.ndjson --speed 10{place}"),
         ),
     ]

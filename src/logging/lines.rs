@@ -1,8 +1,9 @@
-//! The formats of a line: those of `tracing`, with the id of the request that caused the line as its last field.
+//! The formats of a line: those of `tracing`. The last fields are the id of the request that caused the line, and that
+//! of its trace if it is sampled.
 
 use std::fmt;
 
-use runtime::RequestId;
+use runtime::{RequestId, TraceContext};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Format, Json, Writer};
@@ -16,8 +17,11 @@ pub(super) struct TextFields(pub(super) DefaultFields);
 impl<'w> FormatFields<'w> for TextFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
         self.0.format_fields(writer.by_ref(), fields)?;
-        match RequestId::current() {
-            Some(id) => write!(writer, " request_id={id}"),
+        if let Some(id) = RequestId::current() {
+            write!(writer, " request_id={id}")?;
+        }
+        match TraceContext::current() {
+            Some(span) => write!(writer, " trace_id={}", span.trace_id()),
             None => Ok(()),
         }
     }
@@ -33,12 +37,21 @@ where
     N: for<'w> FormatFields<'w> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let Some(id) = RequestId::current() else { return self.0.format_event(context, writer, event) };
+        let (request, span) = (RequestId::current(), TraceContext::current());
+        if request.is_none() && span.is_none() {
+            return self.0.format_event(context, writer, event);
+        }
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
         // The format has no place for another member, so it is put before the end of the object.
-        let members = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
-        writeln!(writer, "{members},\"request_id\":{}}}", serde_json::Value::from(id.to_string()))
+        writer.write_str(line.trim_end().strip_suffix('}').ok_or(fmt::Error)?)?;
+        if let Some(id) = request {
+            write!(writer, ",\"request_id\":{}", serde_json::Value::from(id.to_string()))?;
+        }
+        if let Some(span) = span {
+            write!(writer, ",\"trace_id\":\"{}\"", span.trace_id())?;
+        }
+        writeln!(writer, "}}")
     }
 }
 
@@ -51,34 +64,50 @@ mod tests {
 
     use super::*;
 
-    /// What is written of one line inside a request and one outside.
-    fn written(subscriber: impl Subscriber + Send + Sync + 'static, file: &NamedTempFile) -> Vec<String> {
+    const SPAN: TraceContext = TraceContext { trace: [0xab; 16], span: [0xcd; 8] };
+    const TRACE: &str = "abababababababababababababababab";
+
+    /// What is written of one line inside a request, one inside its span, one inside a span alone and one outside.
+    fn written(subscriber: impl Subscriber + Send + Sync + 'static, file: &NamedTempFile) -> [String; 4] {
         with_default(subscriber, || {
-            RequestId::given(br#"a"\b"#).unwrap().in_scope(|| tracing::warn!(code = "c", "refused"));
+            let request = RequestId::given(br#"a"\b"#).unwrap();
+            request.in_scope(|| tracing::warn!(code = "c", "refused"));
+            request.in_scope(|| SPAN.in_scope(|| tracing::warn!("traced")));
+            SPAN.in_scope(|| tracing::warn!("span alone"));
             tracing::warn!("outside");
         });
-        std::fs::read_to_string(file.path()).unwrap().lines().map(str::to_owned).collect()
+        let written = std::fs::read_to_string(file.path()).unwrap();
+        written.lines().map(str::to_owned).collect::<Vec<_>>().try_into().unwrap()
     }
 
     #[test]
-    fn a_line_of_json_has_the_request_that_caused_it() {
+    fn a_line_of_json_has_the_request_and_the_trace_that_caused_it() {
         let file = NamedTempFile::new().unwrap();
         let lines = tracing_subscriber::fmt().with_writer(Arc::new(file.reopen().unwrap()));
         let lines = written(lines.json().flatten_event(true).map_event_format(JsonLine).finish(), &file);
-        let [inside, outside] = &lines[..] else { panic!("{lines:?}") };
-        let inside: serde_json::Value = serde_json::from_str(inside).unwrap();
-        assert_eq!((&inside["request_id"], &inside["message"]), (&r#"a"\b"#.into(), &"refused".into()));
-        let outside: serde_json::Value = serde_json::from_str(outside).unwrap();
-        assert_eq!((outside.get("request_id"), &outside["message"]), (None, &"outside".into()));
+        let lines = lines.map(|line| serde_json::from_str::<serde_json::Value>(&line).unwrap());
+        let (request, trace) = (Some(r#"a"\b"#), Some(TRACE));
+        let expected = [
+            ("refused", request, None),
+            ("traced", request, trace),
+            ("span alone", None, trace),
+            ("outside", None, None),
+        ];
+        for (line, (message, request, trace)) in lines.iter().zip(expected) {
+            let text = |member: &str| line.get(member).map(|value| value.as_str().unwrap());
+            assert_eq!((text("message"), text("request_id"), text("trace_id")), (Some(message), request, trace));
+        }
     }
 
     #[test]
-    fn a_line_of_text_has_the_request_that_caused_it() {
+    fn a_line_of_text_has_the_request_and_the_trace_that_caused_it() {
         let file = NamedTempFile::new().unwrap();
         let lines = tracing_subscriber::fmt().with_writer(Arc::new(file.reopen().unwrap())).with_ansi(false);
         let lines = written(lines.map_fmt_fields(TextFields).finish(), &file);
-        let [inside, outside] = &lines[..] else { panic!("{lines:?}") };
-        assert!(inside.ends_with(r#" refused code="c" request_id=a"\b"#), "{inside}");
-        assert!(outside.ends_with(" outside"), "{outside}");
+        let traced = format!(r#" traced request_id=a"\b trace_id={TRACE}"#);
+        let alone = format!(" span alone trace_id={TRACE}");
+        for (line, end) in lines.iter().zip([r#" refused code="c" request_id=a"\b"#, &traced, &alone, " outside"]) {
+            assert!(line.ends_with(end), "{line}");
+        }
     }
 }

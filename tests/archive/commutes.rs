@@ -10,7 +10,7 @@ use std::time::Duration;
 use archiver::{Archive, ArchivedMessage};
 use chat::{Body, ErasureMode, Event, EventId, Hold, MessageDeleted, MessageDenied, MessagePosted, MessageReleased};
 use chat::{MessageReported, MessageRestored, ReportClosed, RoomCleared, RoomSwept, SweepMatcher, SweepRule};
-use chat::{SweepUndone, UserBanned, UserErased};
+use chat::{Similarity, SweepUndone, UserBanned, UserErased};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use mongodb::bson::{Bson, Document, doc};
@@ -158,12 +158,13 @@ impl Step {
                 (id(5, decision), room, Body::UserBanned(banned))
             }
             Step::Sweep { id: decision, room, seconds } => {
-                // The first of each room by texts, the second by its users.
+                // The first of each room by texts, the second by its users. Text 11 is similar to text 1.
                 let (texts, users) = match decision / 2 {
-                    0 => (Some((0..12).step_by(3).map(|message| format!("TEXT {message}")).collect()), None),
+                    0 => (Some((1..12).step_by(3).map(|message| format!("TEXT {message}")).collect()), None),
                     _ => (None, Some(vec![user(7).idx])),
                 };
-                let rule = SweepRule { texts, users, label: None };
+                let similarity = Similarity::try_from(85).ok().filter(|_| texts.is_some() && decision % 2 == 1);
+                let rule = SweepRule { texts, similarity, users, label: None };
                 let swept = RoomSwept { rule, seconds_back: seconds, by: user(room), reason: None };
                 (id(8, decision), room, Body::RoomSwept(Box::new(swept)))
             }

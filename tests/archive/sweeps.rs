@@ -1,6 +1,6 @@
 //! An undone sweep is as if it had never been, in every answer of the archive. The audit alone tells.
 
-use chat::{Body, Event, EventId, MessagePosted, Role, RoomSwept, SweepRule, SweepUndone, User};
+use chat::{Body, Event, EventId, MessagePosted, Role, RoomSwept, Similarity, SweepRule, SweepUndone, User};
 use mongodb::bson::doc;
 use serde_json::json;
 
@@ -91,6 +91,7 @@ async fn a_rule_selects_by_text_user_flag_and_time_and_viewers_unless_it_names_u
     archive(&world, &events).await;
     let rule = |texts: Option<&str>, users: Option<i64>, label: Option<&str>| SweepRule {
         texts: texts.map(|text| vec![text.to_owned()]),
+        similarity: None,
         users: users.map(|idx| vec![user(idx).idx]),
         label: label.map(str::to_owned),
     };
@@ -110,6 +111,39 @@ async fn a_rule_selects_by_text_user_flag_and_time_and_viewers_unless_it_names_u
         archive(&world, &[undoing(42, swept.id)]).await;
         assert!(stored(&world).await.iter().all(|message| !message.contains_key("deleted")));
     }
+}
+
+#[tokio::test]
+async fn a_sweep_by_similarity_marks_similar_texts_on_whichever_side_of_it_they_are_archived() {
+    let world = World::start().await;
+    let (archiver, other) = tokio::join!(world.archiver(), world.archiver());
+    // More than two pages of messages that are compared, of which every third is similar.
+    let raid =
+        |number: i64| if number % 3 == 0 { format!("join the club {number}!") } else { format!("number {number}") };
+    let events: Vec<Event> = (0..2_100).map(|number| said(42, 7, 1_000 + number, &raid(number))).collect();
+    let (before, after) = events.split_at(2_000);
+    let session = Session::new(0, 60_000);
+    archive(&world, &[session.begins(42), session.ends(42, "closed")]).await;
+    archive_many(&world, before.to_vec()).await;
+    let never = answers(&archiver).await;
+    let similarity = Similarity::try_from(70).ok();
+    let swept = sweep(42, 30_000, SweepRule { similarity, ..of_texts(&["ＪＯＩＮ the club 1!"]) });
+    archive(&world, std::slice::from_ref(&swept)).await;
+    let reader = Reader::moderator(&other);
+    let id = swept.id.to_string();
+    let deleted = reader.all("/v1/rooms/42/messages", &[("decision", &id)], "messages", 200).await;
+    assert_eq!(deleted.len(), 667);
+    assert!(deleted.iter().all(|message| message["text"].as_str().unwrap().starts_with("join the club")));
+    archive(&world, &[undoing(42, swept.id)]).await;
+    assert_eq!(answers(&other).await, never);
+    // What comes after it in the log stays.
+    archive_many(&world, after.to_vec()).await;
+    let again = sweep(42, 31_000, SweepRule { similarity, ..of_texts(&["join the club 1!"]) });
+    archive(&world, std::slice::from_ref(&again)).await;
+    let later = said(42, 8, 30_500, "join the club 1!");
+    archive(&world, std::slice::from_ref(&later)).await;
+    let messages = world.collection("chatting_log");
+    assert_eq!(messages.count_documents(doc! { "deleted": { "$exists": true } }).await.unwrap(), 700);
 }
 
 #[tokio::test]

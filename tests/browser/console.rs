@@ -11,6 +11,7 @@ mod hostile;
 mod moderating;
 mod queues;
 mod reading;
+mod sweeping;
 mod views;
 
 use std::time::Duration;
@@ -52,8 +53,12 @@ struct World {
 
 impl World {
     async fn start() -> World {
+        World::start_with(|settings| settings).await
+    }
+
+    async fn start_with(changes: impl Fn(Settings) -> Settings) -> World {
         let servers = tokio::join!(NatsServer::start(), Mongod::start(), RoomServer::start());
-        let settings = Settings::new().nats(&servers.0).mongo(&servers.1).rooms(&servers.2);
+        let settings = changes(Settings::new().nats(&servers.0).mongo(&servers.1).rooms(&servers.2));
         let log = support::log(&settings).await;
         let (ingest, delivery) = tokio::join!(Role::start("ingest", &settings), Role::start("delivery", &settings));
         let settings = settings

@@ -46,3 +46,33 @@ test('a report after the closing counts', () => {
   room.apply({ type: 'message.reported', target: 'm', at });
   assert.equal(room.reported, 1);
 });
+
+test('a sweep says how many messages it has deleted', () => {
+  const room = roomWithAPin();
+  room.apply({ type: 'message.posted', id: 'n', at, user, text: 'hi' });
+  for (const target of ['m', 'n']) room.apply({ type: 'message.deleted', id: `d${target}`, target, sweep: 's', at });
+  assert.deepEqual([...room.messages()].map(({ deleted }) => deleted !== null), [true, true]);
+  assert.equal(room.apply({ type: 'room.swept', id: 's', at }).item.event.messages, 2);
+});
+
+test('a pinned message that a sweep has hidden is pinned again once the sweep is undone', () => {
+  const room = roomWithAPin();
+  room.apply({ type: 'message.deleted', id: 'd', target: 'm', sweep: 's', at });
+  assert.equal(room.pinned, null);
+  room.apply({ type: 'message.restored', id: 'r', target: 'm', sweep: 's', message: { text: 'hi' }, at });
+  assert.equal(room.pinned, 'm');
+});
+
+for (const event of [
+  { type: 'message.unpinned', id: 'u', at },
+  { type: 'message.deleted', id: 'd2', target: 'm', at },
+  { type: 'room.cleared', id: 'c', at },
+]) {
+  test(`${event.type} unpins a message that a sweep hides`, () => {
+    const room = roomWithAPin();
+    room.apply({ type: 'message.deleted', id: 'd', target: 'm', sweep: 's', at });
+    room.apply(event);
+    room.apply({ type: 'message.restored', id: 'r', target: 'm', at });
+    assert.equal(room.pinned, null);
+  });
+}

@@ -36,7 +36,8 @@ async fn a_malformed_sweep_is_refused_with_what_is_wrong() {
         json!({ "users": [0] }),
         json!({ "label": "" }),
         json!({ "texts": ["raid"], "users": null }),
-        json!({ "texts": ["raid"], "similarity": 0.9 }),
+        json!({ "texts": ["raid"], "similarity": 0.4 }),
+        json!({ "users": [7], "similarity": 0.9 }),
     ] {
         let answer = sweep(&world, node, &presenter(), json!({ "rule": rule, "secondsBack": 60 })).await;
         answer.assert_problem(400, "rule_invalid");

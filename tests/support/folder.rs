@@ -18,19 +18,29 @@ const ENOUGH: u64 = 8 << 30;
 pub struct Folder {
     name: String,
     folder: Option<tempfile::TempDir>,
-    /// A deadline for each test: everything that a test starts has a folder.
-    _deadline: Deadline,
+    /// A deadline for each test: everything that a test starts has a folder. None: no test uses it now.
+    deadline: Option<Deadline>,
 }
 
 impl Folder {
     /// An empty folder. The name is for the message with its path.
     pub fn new(name: &str) -> Folder {
         let folder = tempfile::Builder::new().prefix(&format!("chatting-{name}-")).tempdir_in(parent()).unwrap();
-        Folder { name: name.to_owned(), folder: Some(folder), _deadline: Deadline::start() }
+        Folder { name: name.to_owned(), folder: Some(folder), deadline: Some(Deadline::start()) }
     }
 
     pub fn path(&self) -> &Path {
         self.folder.as_ref().expect("the folder is there until it is dropped").path()
+    }
+
+    /// It outlives its test.
+    pub(super) fn end_test(&mut self) {
+        self.deadline = None;
+    }
+
+    /// The calling test uses it from now on.
+    pub(super) fn begin_test(&mut self) {
+        self.deadline = Some(Deadline::start());
     }
 }
 

@@ -5,12 +5,14 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod certificates;
+mod collector;
 mod deadline;
 mod event_stream;
 mod folder;
 mod gate;
 mod jwks;
 mod mongod;
+mod mongod_pool;
 mod review_hook;
 mod role;
 mod room_server;
@@ -21,6 +23,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use certificates::{Authority, Issued};
+pub use collector::{Collector, Takes};
 use conf::Span;
 pub use event_stream::{EventStream, StreamEvent};
 pub use folder::Folder;

@@ -1,19 +1,21 @@
 //! MongoDB for one test.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use testkit::{Ready, Server};
 
+use super::mongod_pool::{Instance, POOL};
 use super::servers::Handle;
 use super::{Folder, eventually, port};
 
 /// A mongod: a replica set of one member with a primary.
 #[derive(Debug)]
 pub struct Mongod {
-    server: Handle,
-    port: u16,
-    // Dropped after the server.
-    folder: Folder,
+    /// None: a later test may have it now.
+    instance: Option<Instance>,
+    /// Whether a later test may have it: it was started without arguments, and never stopped or paused.
+    is_reusable: AtomicBool,
 }
 
 impl Mongod {
@@ -23,52 +25,74 @@ impl Mongod {
 
     /// With more arguments.
     pub async fn start_with(arguments: &[&str]) -> Mongod {
-        let (folder, port) = (Folder::new("mongod"), port());
-        let server = testkit::mongod(folder.path(), port, false).await.unwrap();
-        let mut program = server.program().clone();
-        program.arguments.extend(arguments.iter().map(Into::into));
-        let server = Server::new(program, server.ready_when().clone());
-        let server = Mongod { server: Handle::new(server), port, folder };
-        server.start_again().await;
-        server
+        let is_reusable = AtomicBool::new(arguments.is_empty());
+        if arguments.is_empty()
+            && let Some(instance) = POOL.take().await
+        {
+            return Mongod { instance: Some(instance), is_reusable };
+        }
+        Mongod { instance: Some(Instance::start(arguments).await), is_reusable }
     }
 
     pub fn uri(&self) -> String {
-        format!("mongodb://127.0.0.1:{}/?replicaSet=rs0", self.port)
+        self.uri_of("", "")
     }
 
     /// With a login, and with more options (`&name=value`).
     pub fn uri_of(&self, login: &str, options: &str) -> String {
-        format!("mongodb://{login}127.0.0.1:{}/?replicaSet=rs0{options}", self.port)
+        format!("mongodb://{login}127.0.0.1:{}/?replicaSet=rs0{options}", self.instance().port)
     }
 
     /// Stops it, and starts it again with more arguments, until it listens: whether it is ready, a client without a
     /// login or a certificate cannot ask.
     pub async fn restart_with(&self, arguments: &[&str]) {
-        let mut server = self.server.take();
+        let handle = self.own();
+        let mut server = handle.take();
         server.terminate(Duration::from_secs(60)).await.unwrap();
         let mut program = server.program().clone();
         program.arguments.extend(arguments.iter().map(Into::into));
-        self.server.put(Server::new(program, Ready::Tcp(format!("127.0.0.1:{}", self.port))));
-        self.server.start().await;
+        handle.put(Server::new(program, Ready::Tcp(format!("127.0.0.1:{}", self.instance().port))));
+        handle.start().await;
     }
 
     /// SIGKILL, and waits for the end.
     pub fn kill(&self) {
-        self.server.kill();
+        self.own().kill();
     }
 
     /// Restarts it on the same port with the same data, and waits until it accepts writes.
     pub async fn start_again(&self) {
-        self.server.start().await;
+        self.own().start().await;
     }
 
     pub fn pause(&self) {
-        self.server.pause();
+        self.own().pause();
     }
 
     pub fn resume(&self) {
-        self.server.resume();
+        self.own().resume();
+    }
+
+    fn instance(&self) -> &Instance {
+        self.instance.as_ref().expect("it is there until it is dropped")
+    }
+
+    /// The process, which no later test gets.
+    fn own(&self) -> &Handle {
+        self.is_reusable.store(false, Ordering::Relaxed);
+        &self.instance().server
+    }
+}
+
+impl Drop for Mongod {
+    fn drop(&mut self) {
+        // A failed test keeps its folder.
+        if *self.is_reusable.get_mut()
+            && !std::thread::panicking()
+            && let Some(instance) = self.instance.take()
+        {
+            POOL.put(instance);
+        }
     }
 }
 

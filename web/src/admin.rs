@@ -1,5 +1,5 @@
-//! A role's listener for operators: health checks and metrics on a port that clients cannot use up and that stays
-//! private. It serves from before the log is reached to the end of the role.
+//! What operators see of a role: its spans, and its listener for health checks and metrics, on a port that clients
+//! cannot use up and that stays private. The listener serves from before the log is reached to the end of the role.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use conf::{Size, Span};
 use metrics::Registry;
+use otlp::Tracer;
 use parking_lot::Mutex;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -51,15 +52,16 @@ pub struct Admin {
     state: Mutex<(Readiness, Notice)>,
     dependencies: Arc<Dependencies>,
     metrics: Registry,
+    tracer: Tracer,
     stop: CancellationToken,
 }
 
 impl Admin {
     /// For a role that is not ready yet, with the reason.
-    pub fn new(reason: &'static str, stop: CancellationToken) -> Arc<Admin> {
+    pub fn new(reason: &'static str, tracer: Tracer, stop: CancellationToken) -> Arc<Admin> {
         let state: (Readiness, Notice) = (Arc::new(move || Err(reason.to_owned())), Arc::new(|| None));
         let (dependencies, metrics) = (Arc::new(Dependencies::default()), Registry::new());
-        let admin = Arc::new(Admin { state: Mutex::new(state), dependencies, metrics, stop });
+        let admin = Arc::new(Admin { state: Mutex::new(state), dependencies, metrics, tracer, stop });
         admin.declare_metrics();
         admin
     }
@@ -67,6 +69,11 @@ impl Admin {
     /// The metrics of the role, for parts to declare theirs. `GET /metrics` shows them all.
     pub fn metrics(&self) -> &Registry {
         &self.metrics
+    }
+
+    /// Records the role's spans.
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     /// From now on the listener tells whether something that the role needs works, since when, and why not. `check` is
@@ -199,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn an_optional_dependency_makes_the_role_degraded_but_not_unready() {
         let stop = CancellationToken::new();
-        let admin = Admin::new("waiting for the log", stop.clone());
+        let admin = Admin::new("waiting for the log", Tracer::off(), stop.clone());
         let status = async || {
             let (status, body) = get_body(&admin, "/readyz").await;
             let body: Value = serde_json::from_str(&body).unwrap();
@@ -226,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn metrics_tell_what_readyz_tells() {
-        let admin = Admin::new("waiting for the log", CancellationToken::new());
+        let admin = Admin::new("waiting for the log", Tracer::off(), CancellationToken::new());
         admin.depends_on("log", || Ok(()));
         let (status, text) = get_body(&admin, "/metrics").await;
         assert_eq!(status, 200);
@@ -236,7 +243,7 @@ mod tests {
 
     #[test]
     fn readiness_is_that_of_the_role_once_there_is_one() {
-        let admin = Admin::new("waiting for the log", CancellationToken::new());
+        let admin = Admin::new("waiting for the log", Tracer::off(), CancellationToken::new());
         assert_eq!((admin.state().0)(), Err("waiting for the log".to_owned()));
         admin.follows(Arc::new(|| Ok(())), Arc::new(|| Some("look".to_owned())));
         assert_eq!(((admin.state().0)(), (admin.state().1)()), (Ok(()), Some("look".to_owned())));

@@ -168,9 +168,12 @@ impl DecisionDocument {
 /// The rule of a sweep. A message must meet each condition that is there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RuleDocument {
-    /// The text is one of these, which are folded.
+    /// The text is one of these, which are folded, or similar to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) texts: Option<Vec<String>>,
+    /// How similar it has to be, in percent. None: equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) similarity: Option<i32>,
     /// The author is one of these. Negative numbers are the pseudonyms of erased users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) users: Option<Vec<i64>>,
@@ -210,7 +213,8 @@ impl TryFrom<Position> for PositionDocument {
 impl From<&SweepRule> for RuleDocument {
     fn from(rule: &SweepRule) -> RuleDocument {
         let users = rule.users.as_ref().map(|users| users.iter().map(|user| user.get()).collect());
-        RuleDocument { texts: rule.folded_texts(), users, label: rule.label.clone() }
+        let similarity = rule.similarity.map(|similarity| similarity.percent().into());
+        RuleDocument { texts: rule.folded_texts(), similarity, users, label: rule.label.clone() }
     }
 }
 

@@ -155,14 +155,20 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
     let unfit = |_| Failure::Refused("a value does not fit into BSON".to_owned());
     let set = doc! { "$set": { "deleted": serialize_to_bson(&deleted).map_err(unfit)? } };
     let is_large = decision.kind == "room.cleared" && messages.is_none();
+    let similar = sweeps::similar(decision);
     let mut range = doc! { "$lt": decision.position };
     loop {
-        let end = if is_large { end_of_page(database, decision, &range).await? } else { None };
+        let mut end = if is_large { end_of_page(database, decision, &range).await? } else { None };
         let (mut page, mut filter) = (range.clone(), about.clone());
         if let Some(end) = end {
             page.insert("$lte", end);
         }
         filter.insert("position", page);
+        if let Some(texts) = &similar {
+            let compared = sweeps::compare(database, filter.clone(), texts).await?;
+            filter.insert("_id", doc! { "$in": compared.similar });
+            end = compared.end;
+        }
         let (collection, set) = (database.messages(), set.clone());
         match database.ask(async move { collection.update_many(filter, set).await }).await {
             // A validator of an operator. The decision is in `moderation_log` anyway, and waiting would not help.
@@ -208,11 +214,10 @@ async fn end_of_page(
 async fn unmark(database: &Database, decision: &DecisionDocument) -> Result<(), Failure> {
     let Some(mut about) = about(database, decision).await? else { return Ok(()) };
     about.insert("position", doc! { "$lt": decision.position });
-    let wrongly = doc! {
-        "presenterIdx": decision.presenter_idx,
-        "deleted.decision": &decision.id,
-        "$or": [{ "$nor": [about] }, { "restored.position": { "$gt": decision.position } }],
-    };
+    let mut wrongly = doc! { "presenterIdx": decision.presenter_idx, "deleted.decision": &decision.id };
+    let dissimilar = sweeps::dissimilar(database, decision, wrongly.clone()).await?;
+    let is_not_about = doc! { "$or": [{ "$nor": [about] }, { "_id": { "$in": dissimilar } }] };
+    wrongly.insert("$or", [is_not_about, doc! { "restored.position": { "$gt": decision.position } }]);
     take_back(database, wrongly, "deleted").await
 }
 
@@ -250,8 +255,11 @@ pub(crate) async fn release(database: &Database, ids: Vec<String>) -> Result<(),
     let decisions = doc! { "_id": { "$in": decisions }, "type": { "$in": [SWEPT, BANNED] } };
     let decisions: Vec<DecisionDocument> = database.find(&database.decisions(), decisions, 0).await?;
     for decision in decisions {
-        let stale =
-            if decision.kind == SWEPT { sweeps::stale(database, &decision).await? } else { purge::stale(&decision) };
+        let stale = if decision.kind == SWEPT {
+            sweeps::stale(database, &decision, &ids).await?
+        } else {
+            purge::stale(&decision)
+        };
         if let Some(mut stale) = stale {
             stale.insert("_id", doc! { "$in": &ids });
             stale.insert("deleted.decision", &decision.id);

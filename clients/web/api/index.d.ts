@@ -38,6 +38,10 @@ import type {
   SettingsChange,
   Span,
   Statistics,
+  Sweep,
+  SweepOptions,
+  SweepPreview,
+  SweepRule,
   Word,
 } from './types.d.ts';
 

@@ -84,6 +84,8 @@ export interface RoomBanOptions extends BanOptions {
 export interface SweepRule {
   /** The text is one of these 1 to 16, whatever the case. */
   texts?: string[];
+  /** 0.5 to 1, with `texts`: how similar the text has to be to one of them. Without it, equal. */
+  similarity?: number;
   /** The author is one of these 1 to 1,000. */
   users?: UserIdx[];
   /** The message has this flag. */

@@ -44,7 +44,8 @@ const DECISIONS: [&str; 9] = [
 ];
 
 /// The members of those.
-const OF_DECISIONS: [&str; 9] = ["v", "id", "type", "presenterIdx", "at", "target", "user", "until", "purgeSeconds"];
+const OF_DECISIONS: [&str; 10] =
+    ["v", "id", "type", "presenterIdx", "at", "target", "sweep", "user", "until", "purgeSeconds"];
 
 impl View {
     /// The JSON object of an event, without its position. None if this view does not show the event.

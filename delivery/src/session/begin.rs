@@ -142,6 +142,7 @@ pub(super) async fn begin<'a>(
         cursor,
         acknowledged_after,
         written: None,
+        unacknowledged: Vec::new(),
         began: Timestamp::now(),
         bearer,
         pinged,

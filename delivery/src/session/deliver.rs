@@ -23,6 +23,7 @@ use crate::session::fence::{Fence, MayWrite};
 use crate::session::replies::{complain, renewed, started_again};
 use crate::session::socket::{Received, Socket, write_timeout};
 use crate::session::token::{Bearer, expires_in};
+use crate::traces::Unacknowledged;
 use crate::window::feed::RoomReader;
 use crate::window::{Kept, Page};
 
@@ -44,6 +45,8 @@ pub(super) struct Session<'a> {
     pub(super) acknowledged_after: Position,
     /// The last event that was written and is not acknowledged: its position, and when it was stored.
     pub(super) written: Option<(Position, Timestamp)>,
+    /// The sampled messages that were written and are not acknowledged.
+    pub(super) unacknowledged: Vec<Unacknowledged>,
     pub(super) began: Timestamp,
     /// The newest valid token. It expires by the wall clock, which continues while the machine is suspended.
     pub(super) bearer: Bearer,
@@ -199,6 +202,7 @@ impl Session<'_> {
                     if let Some((_, stored)) = self.written.take_if(|(written, _)| *written <= position) {
                         self.node.metrics.acknowledged(stored);
                     }
+                    self.node.traces.acknowledged(&mut self.unacknowledged, position);
                     Ok(())
                 }
                 _ => complain(self.dialect, socket, Complaint::BadPosition).await,
@@ -228,6 +232,7 @@ impl Session<'_> {
 
     /// Writes a page and moves the cursor past it.
     async fn write(&mut self, socket: &mut Socket, page: &Page) -> Result<(), CloseReason> {
+        let began = self.node.traces.begin();
         let mut writing = Writing { rest: &page.events, reached: self.cursor };
         let written = poll_fn(|context| Poll::Ready(self.poll_write(context, socket, &mut writing))).await;
         match written {
@@ -237,6 +242,10 @@ impl Session<'_> {
         }
         self.cursor = writing.reached;
         self.written = self.node.metrics.written(&page.events, self.cursor, self.began).or(self.written);
+        if let Some(began) = began {
+            let unacknowledged = self.dialect.acknowledges().then_some(&mut self.unacknowledged);
+            self.node.traces.written(&page.events, self.cursor, began, unacknowledged);
+        }
         if !self.dialect.acknowledges() {
             self.node.cursors.advance(self.fence.claim.presenter, self.cursor.into());
         }

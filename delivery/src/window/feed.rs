@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::oneshot;
 
 use crate::readers::access::Access;
+use crate::traces::Traces;
 use crate::wake::Wake;
 use crate::window::{Ask, Bounds, Incoming, Limit, Page, StartPoint, Usage, Window};
 
@@ -33,14 +34,21 @@ pub(crate) struct Feed {
     window: RwLock<Window>,
     status: TailStatus,
     access: Arc<Access>,
+    traces: Arc<Traces>,
     filled: AtomicBool,
     departures: Mutex<HashMap<SessionId, oneshot::Sender<()>, RandomState>>,
 }
 
 impl Feed {
-    pub(crate) fn new(timelines: Timelines, bounds: Bounds, status: TailStatus, access: Arc<Access>) -> Feed {
-        let window = RwLock::new(Window::new(bounds));
-        Feed { timelines, window, status, access, filled: AtomicBool::new(false), departures: Mutex::default() }
+    pub(crate) fn new(
+        timelines: Timelines,
+        bounds: Bounds,
+        status: TailStatus,
+        access: Arc<Access>,
+        traces: Arc<Traces>,
+    ) -> Feed {
+        let (window, filled) = (RwLock::new(Window::new(bounds)), AtomicBool::new(false));
+        Feed { timelines, window, status, access, traces, filled, departures: Mutex::default() }
     }
 
     /// Tails the log into the window. Returns why it cannot continue.
@@ -101,6 +109,7 @@ impl Feed {
         // Of the copies of an event of every room, the one that ingest counts.
         let counts = |entry: &&Entry| entry.presenter.is_some() || self.timelines.partition(entry.position) == Some(0);
         entries.iter().filter(counts).for_each(|entry| self.access.apply(entry));
+        self.traces.note(&entries);
         let departed: Vec<SessionId> = entries.iter().filter_map(departed).collect();
         let incoming: Vec<Incoming> = entries.into_iter().map(|entry| self.incoming(entry)).collect();
         let woken = {

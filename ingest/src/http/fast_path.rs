@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use chat::PresenterIdx;
 use web::FastPath;
 
+use crate::http::trace::{self, Endpoint};
 use crate::http::{legacy, v1};
 use crate::state::Ingest;
 
@@ -38,6 +39,13 @@ impl Surface {
             }
         }
     }
+
+    fn endpoint(self) -> Endpoint {
+        match self {
+            Surface::V1(_) => trace::V1,
+            Surface::Original => trace::ORIGINAL,
+        }
+    }
 }
 
 impl FastPath for Posts {
@@ -49,10 +57,18 @@ impl FastPath for Posts {
 
     async fn answer(&self, surface: Surface, parts: &Parts, body: Body, peer: SocketAddr) -> Response {
         let Posts(ingest) = self;
-        match surface {
-            Surface::V1(room) => v1::post(ingest, parts, body, Some(peer), Ok(Some(room))).await.into_response(),
-            Surface::Original => legacy::post(ingest, parts, body, Some(peer)).await,
+        // Not `trace::answer`, which would keep the future of the post twice.
+        match trace::begin(ingest, &parts.headers, surface.endpoint()) {
+            None => post(ingest, surface, parts, body, peer).await,
+            Some(span) => Box::pin(trace::traced(ingest, span, post(ingest, surface, parts, body, peer))).await,
         }
+    }
+}
+
+async fn post(ingest: &Ingest, surface: Surface, parts: &Parts, body: Body, peer: SocketAddr) -> Response {
+    match surface {
+        Surface::V1(room) => v1::post(ingest, parts, body, Some(peer), Ok(Some(room))).await.into_response(),
+        Surface::Original => legacy::post(ingest, parts, body, Some(peer)).await,
     }
 }
 

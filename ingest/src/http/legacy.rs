@@ -24,6 +24,7 @@ use crate::http::openapi::schemas;
 use crate::http::post::{self, Message};
 use crate::http::quota::with_quota;
 use crate::http::refused::{self, ErrorBody};
+use crate::http::trace;
 use crate::posting::accept::Accepted;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
@@ -156,7 +157,7 @@ async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response 
 async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let peer = extract::peer(&parts);
-    post(&ingest, &parts, body, peer).await
+    trace::answer(&ingest, &parts.headers, trace::ORIGINAL, post(&ingest, &parts, body, peer)).await
 }
 
 /// The answer to a post.

@@ -348,7 +348,7 @@ mod tests {
             [(vec![7, 8], 7, vec![8], true), (vec![8], 7, vec![8], false), (vec![8], 42, vec![8], false)]
         {
             let users = Some(users.into_iter().map(user).collect());
-            let rule = chat::SweepRule { texts: Some(vec!["raid".to_owned()]), users, label: None };
+            let rule = chat::SweepRule { texts: Some(vec!["raid".to_owned()]), users, ..chat::SweepRule::default() };
             let swept = RoomSwept { rule, seconds_back: 60, by: by.clone(), reason: Some("raid".to_owned()) };
             let mut event = Event::now(user(42).as_presenter(), Body::RoomSwept(Box::new(swept)));
             assert!(unname(&mut event, user(erased)));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chat::{Body, Event, EventId, Position, PresenterIdx, RoomSwept, SweepRule, UserIdx};
+use chat::{Body, Event, EventId, Position, PresenterIdx, RoomSwept, Similarity, SweepRule, UserIdx};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -39,11 +39,14 @@ pub(crate) struct SweepOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidRule {
     #[error(
-        "the member \"rule\" must be an object with one or more of \"texts\", \"users\" and \"label\", and no others"
+        "the member \"rule\" must be an object with one or more of \"texts\", \"users\" and \"label\", perhaps \"similarity\" \
+         beside \"texts\", and no others"
     )]
     Members,
     #[error("the member \"rule.texts\" must be a list of 1 to {MOST_TEXTS} texts, each as a message has it")]
     Texts,
+    #[error("the member \"rule.similarity\" must be a number from 0.5 to 1 beside \"texts\"")]
+    Similarity,
     #[error("the member \"rule.users\" must be a list of 1 to {MOST_USERS} users' numbers")]
     Users,
     #[error(
@@ -68,21 +71,32 @@ impl SweepOrder {
     }
 }
 
+/// The members of a rule.
+const MEMBERS: [&str; 4] = ["texts", "similarity", "users", "label"];
+
 /// Parses a rule. An unknown member is refused: a condition that is ignored would let the sweep delete more.
 pub(crate) fn rule(rule: &Value) -> Result<SweepRule, InvalidRule> {
     let members = rule.as_object().ok_or(InvalidRule::Members)?;
-    if members.keys().any(|name| !["texts", "users", "label"].contains(&name.as_str())) {
+    if members.keys().any(|name| !MEMBERS.contains(&name.as_str())) {
         return Err(InvalidRule::Members);
     }
     let rule = SweepRule {
         texts: list(members, "texts", MOST_TEXTS, text).ok_or(InvalidRule::Texts)?,
+        similarity: match members.get("similarity") {
+            None => None,
+            Some(similarity) => Some(self::similarity(similarity).ok_or(InvalidRule::Similarity)?),
+        },
         users: list(members, "users", MOST_USERS, user).ok_or(InvalidRule::Users)?,
         label: match members.get("label") {
             None => None,
             Some(label) => Some(label.as_str().filter(|label| is_label(label)).ok_or(InvalidRule::Label)?.to_owned()),
         },
     };
-    if rule.is_empty() { Err(InvalidRule::Members) } else { Ok(rule) }
+    match rule {
+        SweepRule { texts: None, similarity: Some(_), .. } => Err(InvalidRule::Similarity),
+        rule if rule.is_empty() => Err(InvalidRule::Members),
+        rule => Ok(rule),
+    }
 }
 
 /// The outer `None`: the member is no such list. The inner one: it is absent.
@@ -102,6 +116,12 @@ fn list<T: PartialEq>(
 
 fn text(text: &Value) -> Option<String> {
     Text::parse(text.as_str()?).ok().map(Text::into_string)
+}
+
+/// Rounded to hundredths: every reader of the sweep compares integers.
+fn similarity(similarity: &Value) -> Option<Similarity> {
+    let similarity = similarity.as_f64().filter(|similarity| (0.5..=1.0).contains(similarity))?;
+    Similarity::try_from((similarity * 100.0).round() as u8).ok()
 }
 
 fn user(user: &Value) -> Option<UserIdx> {
@@ -228,6 +248,8 @@ mod tests {
         for sound in [
             json!({ "texts": [" raid "] }),
             json!({ "texts": many(MOST_TEXTS) }),
+            json!({ "texts": ["raid"], "similarity": 0.5 }),
+            json!({ "texts": ["raid"], "similarity": 1 }),
             json!({ "users": [7, 8.0] }),
             json!({ "users": users(MOST_USERS) }),
             json!({ "label": "ko.abuse" }),
@@ -236,13 +258,24 @@ mod tests {
             assert!(!rule(&sound).unwrap().is_empty(), "{sound}");
         }
         assert_eq!(rule(&json!({ "texts": [" raid "] })).unwrap().texts, Some(vec!["raid".to_owned()]));
+        for (similarity, percent) in [(0.5, 50), (0.849, 85), (0.851, 85), (0.29 + 0.57, 86), (1.0, 100)] {
+            let rule = rule(&json!({ "texts": ["raid"], "similarity": similarity })).unwrap();
+            assert_eq!(rule.similarity.map(Similarity::percent), Some(percent), "{similarity}");
+        }
         for (unsound, reason) in [
             (json!(null), InvalidRule::Members),
             (json!([]), InvalidRule::Members),
             (json!({}), InvalidRule::Members),
             (json!({ "texts": null }), InvalidRule::Texts),
             (json!({ "texts": ["raid"], "label": null }), InvalidRule::Label),
-            (json!({ "texts": ["raid"], "similarity": 0.9 }), InvalidRule::Members),
+            (json!({ "texts": ["raid"], "similar": 0.9 }), InvalidRule::Members),
+            (json!({ "similarity": 0.9 }), InvalidRule::Similarity),
+            (json!({ "users": [7], "similarity": 0.9 }), InvalidRule::Similarity),
+            (json!({ "texts": ["raid"], "similarity": 0.499 }), InvalidRule::Similarity),
+            (json!({ "texts": ["raid"], "similarity": 1.001 }), InvalidRule::Similarity),
+            (json!({ "texts": ["raid"], "similarity": 90 }), InvalidRule::Similarity),
+            (json!({ "texts": ["raid"], "similarity": "0.9" }), InvalidRule::Similarity),
+            (json!({ "texts": ["raid"], "similarity": null }), InvalidRule::Similarity),
             (json!({ "texts": [] }), InvalidRule::Texts),
             (json!({ "texts": "raid" }), InvalidRule::Texts),
             (json!({ "texts": ["a\nb"] }), InvalidRule::Texts),

@@ -8,6 +8,7 @@ use chat::settings::Links;
 use chat::{Body, Event, EventId, MessageHeld, MessagePosted, Position, PresenterIdx, Role, User, now};
 use jiff::Timestamp;
 use nats::AppendError;
+use runtime::TraceContext;
 
 use crate::memory::idempotency::Earlier;
 use crate::outbound::room_server::{Liveness, Unreachable};
@@ -204,7 +205,10 @@ impl Ingest {
         let event_id = if is_held { EventId::of_hold(id) } else { id };
         let event = Arc::new(Event { id: event_id, presenter, at, belated: false, request, body });
         let began = Instant::now();
-        let appended = self.log.append_own(event, end).await;
+        let appended = match TraceContext::current() {
+            None => self.log.append_own(event, end).await,
+            Some(parent) => Box::pin(self.append_traced(parent, event, end)).await,
+        };
         self.admission.observe_append(began);
         let position = appended?;
         self.metrics.appended(&kind);

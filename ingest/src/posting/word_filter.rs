@@ -43,6 +43,12 @@ pub(crate) struct Judged {
 pub(crate) struct Disallowed;
 
 impl WordsConfig {
+    /// Err: which file is invalid, and where. The built-in list needs no check.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let has_files = [&self.list, &self.extra].into_iter().any(|file| !file.as_os_str().is_empty());
+        if has_files { self.read().map(drop) } else { Ok(()) }
+    }
+
     /// Reads the lists. Err: which file is invalid, and where.
     pub(crate) fn read(&self) -> Result<List, String> {
         let mut list =

@@ -23,6 +23,13 @@ use crate::partition;
 /// The pause before the next question to a stream in doubt.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How long the process that noticed a loss first has to record it. It takes about a second, unless the log is in
+/// trouble.
+const RECORDED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a process that ends because of a loss tries to amend its record. Others may have started already.
+const AMENDED_WITHIN: Duration = Duration::from_secs(3);
+
 /// The partition's stream, once it is certain that this process has seen this same stream before.
 pub(crate) async fn same_stream(context: &Context, partition: u32) -> Result<Stream, Error> {
     let (name, memory) = (partition::stream(partition), &context.memories[partition as usize]);
@@ -56,10 +63,6 @@ pub(crate) async fn first_look(context: &Context) -> Result<(), Error> {
     };
     try_join_all((0..).zip(&context.memories).map(|(partition, memory)| look(partition, memory))).await.map(|_| ())
 }
-
-/// How long the process that noticed a loss first has to record it. It takes about a second, unless the log is in
-/// trouble.
-const RECORDED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Fails the log, in which a batch contradicts the timeline. The batch's writer remembers where the loss begins, and
 /// records the new epoch; usually it has done so. If nobody does, this process records that the loss begins with the
@@ -158,9 +161,6 @@ fn new_epoch(context: &Context) -> u64 {
     let last = context.timelines.epochs().max().expect("a log has at least one partition");
     now.max(last + 1)
 }
-
-/// How long a process that ends because of a loss tries to amend its record. Others may have started already.
-const AMENDED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Once the log has failed because it was replaced: compares what this process remembers with what is recorded. A log
 /// may have lost its end twice before anybody noticed. A process that started in between records the second loss, and

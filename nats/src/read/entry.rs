@@ -4,6 +4,9 @@ use async_nats::HeaderMap;
 use bytes::{Buf as _, Bytes};
 use chat::{Body, Event, EventId, EventKind, Head, MalformedEvent, Position, PresenterIdx};
 use jiff::{SignedDuration, Timestamp};
+use runtime::TraceContext;
+
+use crate::traces;
 
 /// One event of the log.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub struct Entry {
     pub stored: Timestamp,
     /// The JSON as it was appended. It shares the memory of its batch.
     pub line: Bytes,
+    /// The span of its append, if its trace is sampled.
+    pub trace: Option<TraceContext>,
 }
 
 /// A line of the log that is not an event of this version.
@@ -50,7 +55,7 @@ impl Entry {
         };
         let stored = stored.unwrap_or(at);
         let at = believed(at, belated, stored);
-        Ok(Entry { position, id, kind, presenter, at, stored, line })
+        Ok(Entry { position, id, kind, presenter, at, stored, line, trace: None })
     }
 
     /// The whole event. An error if the members of a known kind are wrong.
@@ -103,7 +108,16 @@ pub(crate) fn entries(
     batch: &Bytes,
 ) -> impl Iterator<Item = Result<Entry, Malformed>> + use<> {
     let skipped = skips(epoch, sequence, stored, headers);
-    lines(epoch, sequence, stored, if skipped { Bytes::new() } else { batch.clone() })
+    let traces = traces::of(headers);
+    let lines = lines(epoch, sequence, stored, if skipped { Bytes::new() } else { batch.clone() });
+    lines.map(move |line| {
+        let mut entry = line?;
+        // Nearly every batch has none.
+        if let Ok(found) = traces.binary_search_by_key(&entry.position.index, |(index, _)| *index) {
+            entry.trace = Some(traces[found].1);
+        }
+        Ok(entry)
+    })
 }
 
 /// Whether a reader skips the batch, because it was stored after its expiry. That is logged.
@@ -158,6 +172,22 @@ mod tests {
         assert_eq!(read("2026-03-01T15:00:00.5Z", Some(&headers)), 1);
         assert_eq!(read("2026-03-01T15:00:00.500000001Z", Some(&headers)), 0);
         assert_eq!(read(late, Some(&headers)), 0);
+    }
+
+    #[test]
+    fn a_sampled_event_has_its_trace_and_the_others_of_its_batch_have_none() {
+        let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"room.cleared","presenterIdx":42,"at":"2026-03-01T15:00:00Z"}"#;
+        let batch = Bytes::from([line; 3].join("\n"));
+        let trace = |number| Some(TraceContext { trace: [number; 16], span: [number; 8] });
+        let mut headers = HeaderMap::new();
+        let read = |headers: &HeaderMap| -> Vec<_> {
+            let entries = entries(1, 2, Timestamp::UNIX_EPOCH, Some(headers), &batch);
+            entries.map(|entry| entry.expect("every line is an event").trace).collect()
+        };
+        assert_eq!(read(&headers), [None; 3]);
+        let sampled = [trace(1), None, trace(3)];
+        traces::set(&mut headers, traces::header(sampled.into_iter()).as_deref());
+        assert_eq!(read(&headers), sampled);
     }
 
     #[test]

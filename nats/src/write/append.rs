@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use chat::{Event, Position};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use runtime::{Moment, Timers};
+use runtime::{Moment, Timers, TraceContext};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ use crate::epoch::evidence::known_end;
 use crate::error::AppendError;
 use crate::own_batches::OwnBatch;
 use crate::read::clock::Reading;
+use crate::traces;
 use crate::write::store::{Batch, Way, store};
 
 /// The bounds of a batch. A single event must fit too.
@@ -79,6 +80,8 @@ struct Waiting {
     line: Bytes,
     /// The line's event, if this process reads it back.
     event: Option<Arc<Event>>,
+    /// The span of the append, if its trace is sampled.
+    trace: Option<TraceContext>,
     since: Moment,
     /// The caller must have an answer by then.
     deadline: Moment,
@@ -123,7 +126,8 @@ impl Appender {
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| AppendError::Busy)?;
         let (outcome, mut answer) = oneshot::channel();
         let since = Moment::now();
-        let waiting = Waiting { line, event, since, deadline: since + deadline, end, outcome, _permit: permit };
+        let trace = TraceContext::current();
+        let waiting = Waiting { line, event, trace, since, deadline: since + deadline, end, outcome, _permit: permit };
         let slot: Slot = Arc::new(Mutex::new(Some(waiting)));
         self.queue.send(slot.clone()).map_err(|_| AppendError::Unavailable)?;
 
@@ -282,6 +286,7 @@ impl Turns {
             id: Uuid::new_v4().to_string(),
             partition: self.partition,
             payload: payload(waiting),
+            traces: traces::header(waiting.iter().map(|waiting| waiting.trace)),
             expires: Timestamp::from_millisecond(last_moment).unwrap_or(expires),
             expires_here: Moment::now() + lifetime,
             answer_by,
@@ -301,96 +306,4 @@ fn payload(batch: &[Waiting]) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Answer = oneshot::Receiver<Result<Position, AppendError>>;
-
-    const PATIENCE: Patience = Patience { while_open: Duration::from_secs(60), while_closed: Duration::from_secs(90) };
-
-    /// Turns without a log, and the sender of their queue.
-    fn turns() -> (mpsc::UnboundedSender<Slot>, Turns) {
-        let (sender, queue) = mpsc::unbounded_channel();
-        let (way, stop) = (watch::Sender::new(Way::Open(Moment::BOOT)), CancellationToken::new());
-        (sender, Turns { context: Weak::new(), partition: 0, queue, held: None, way, patience: PATIENCE, stop })
-    }
-
-    /// An event of that size that has waited since then.
-    fn waiting(bytes: usize, since: Moment) -> (Slot, Answer) {
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let (outcome, answer) = oneshot::channel();
-        let line = Bytes::from(vec![b'x'; bytes]);
-        let waiting = Waiting {
-            line,
-            event: None,
-            since,
-            deadline: since + PATIENCE.while_closed,
-            end: None,
-            outcome,
-            _permit: permit,
-        };
-        (Arc::new(Mutex::new(Some(waiting))), answer)
-    }
-
-    /// Fills batches until the queue is empty. Returns the size of each event, batch by batch.
-    fn batches(turns: &mut Turns) -> Vec<Vec<usize>> {
-        let mut batches = Vec::new();
-        while let Some(first) = turns.held.take().or_else(|| turns.queue.try_recv().ok()) {
-            batches.push(turns.fill(first).iter().map(|waiting| waiting.line.len()).collect());
-        }
-        batches
-    }
-
-    #[test]
-    fn a_batch_holds_what_fits_and_the_next_begins_with_what_did_not() {
-        const FULL: usize = MAX_BATCH_BYTES;
-        for (sizes, expected) in [
-            (vec![10, 20, 30], vec![vec![10, 20, 30]]),
-            // Each line ends with a line feed.
-            (vec![FULL - 11, 9], vec![vec![FULL - 11, 9]]),
-            (vec![FULL - 11, 10], vec![vec![FULL - 11], vec![10]]),
-            (vec![FULL / 2, FULL / 2, 5], vec![vec![FULL / 2], vec![FULL / 2, 5]]),
-            // The largest allowed event fits into a batch of its own.
-            (vec![5, FULL, 5], vec![vec![5], vec![FULL], vec![5]]),
-            (vec![1; MAX_BATCH_EVENTS + 1], vec![vec![1; MAX_BATCH_EVENTS], vec![1]]),
-        ] {
-            let (queue, mut turns) = turns();
-            let _answers: Vec<Answer> = sizes
-                .iter()
-                .map(|bytes| {
-                    let (slot, answer) = waiting(*bytes, Moment::now());
-                    queue.send(slot).unwrap();
-                    answer
-                })
-                .collect();
-            assert_eq!(batches(&mut turns), expected);
-        }
-    }
-
-    #[test]
-    fn cancelled_and_overdue_appends_take_no_room_in_a_batch() {
-        let (queue, mut turns) = turns();
-        let long_ago = Moment::now().before(Duration::from_secs(61));
-        turns.way.send_replace(Way::Open(Moment::BOOT));
-        let (left, _) = waiting(MAX_BATCH_BYTES, Moment::now());
-        left.lock().take();
-        let (late, mut refused) = waiting(MAX_BATCH_BYTES, long_ago);
-        // Together they fill a batch.
-        let (small, _answer) = waiting(9, Moment::now());
-        let (large, _answer) = waiting(MAX_BATCH_BYTES - 11, Moment::now());
-        for slot in [left, late, small, large] {
-            queue.send(slot).unwrap();
-        }
-        assert_eq!(batches(&mut turns), [vec![9, MAX_BATCH_BYTES - 11]]);
-        assert_eq!(refused.try_recv(), Ok(Err(AppendError::Busy)));
-    }
-
-    #[test]
-    fn an_event_waits_its_time_from_when_it_came_or_the_way_opened_and_longer_while_it_is_closed() {
-        let came = Moment::now();
-        let (before, after) = (came.before(Duration::from_secs(7)), came + Duration::from_secs(7));
-        assert_eq!(PATIENCE.limit(came, Way::Open(before)), came + PATIENCE.while_open);
-        assert_eq!(PATIENCE.limit(came, Way::Open(after)), after + PATIENCE.while_open);
-        assert_eq!(PATIENCE.limit(came, Way::Closed), came + PATIENCE.while_closed);
-    }
-}
+mod tests;

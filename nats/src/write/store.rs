@@ -27,6 +27,7 @@ use crate::error::AppendError;
 use crate::jetstream::timestamp;
 use crate::partition;
 use crate::read::entry::{is_expired, set_expiry};
+use crate::traces;
 
 /// An attempt that is not answered within this time is retried with the same batch under the same id.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -52,6 +53,8 @@ pub(crate) struct Batch {
     pub(crate) id: String,
     pub(crate) partition: u32,
     pub(crate) payload: Bytes,
+    /// The header with the sampled traces of its events, if there are any.
+    pub(crate) traces: Option<String>,
     /// The latest time at which the batch may be stored, by the clock of the partition's leader.
     pub(crate) expires: Timestamp,
     /// The same time, as far as this machine knows.
@@ -142,6 +145,7 @@ impl Batch {
         let mut headers = HeaderMap::new();
         set_expiry(&mut headers, self.expires);
         set_known_end(&mut headers, self.known_end);
+        traces::set(&mut headers, self.traces.as_deref());
         let message = PublishMessage::build().headers(headers).message_id(id).payload(self.payload.clone());
         let subject = partition::subject(self.partition);
         let publish = async { context.jetstream.send_publish(subject, message).await?.await };

@@ -38,6 +38,10 @@ fn may_be_untold(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
             | Decided::Unban { user }
             | Decided::Appoint { user }
             | Decided::Dismiss { user } => is_erased(*user),
+            // The node does not know whose messages a sweep is about.
+            Decided::Sweep { .. } | Decided::Unsweep { .. } => {
+                view.erasures.values().any(|erasure| erasure.asked < ruling.line)
+            }
             _ => false,
         }
 }
@@ -53,8 +57,9 @@ fn is_the_same(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
             is_of_that_kind && is_about_it && (asked.0.is_none() || ruling.room == asked.0)
         }
         _ => {
-            let purges = ruling.source != Source::Log || ruling.purge_seconds == decision.decided.purge_seconds();
-            is_of_that_kind && purges && (ruling.room, ruling.user, ruling.target, ruling.reason) == asked
+            let (purges, swept) = (decision.decided.purge_seconds(), decision.decided.swept());
+            let deletes_that = ruling.source != Source::Log || (ruling.purge_seconds, ruling.swept) == (purges, swept);
+            is_of_that_kind && deletes_that && (ruling.room, ruling.user, ruling.target, ruling.reason) == asked
         }
     }
 }

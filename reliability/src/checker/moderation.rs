@@ -45,10 +45,10 @@ pub(super) fn shown_although_hidden<'b>(
 }
 
 pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
-    let deleted = view.changed().filter(|(_, changes)| changes.iter().any(|it| !it.restores && it.confirmed.is_some()));
+    let deleted = view.changed().filter(|(_, changes)| changes.iter().any(|it| it.deletes() && it.confirmed.is_some()));
     deleted.for_each(|_| findings.look());
     for session in &view.sessions {
-        for frame in &session.frames {
+        for frame in session.received() {
             if let Some((message, _, confirmed, late)) = shown_although_hidden(view, session, frame) {
                 let (room, node) = (session.room, session.node);
                 let sentence = format!("room {room}: {message} was deleted and still shown {late} ms later on {node}");
@@ -106,9 +106,10 @@ pub(super) fn deletions_have_the_logs_order(view: &View, findings: &mut Findings
                     let sentence = format!("{} was restored, and is deleted in the archive", place.id);
                     findings.broken(sentence, [last.line, place.line]);
                 }
-                (Some(first), Some(by)) if first.decision != by => {
+                (Some(first), Some(by)) if first.decision() != by => {
+                    let first_by = first.decision();
                     let sentence =
-                        format!("{} is deleted by {by} in the archive, and by {} in the log", place.id, first.decision);
+                        format!("{} is deleted by {by} in the archive, and by {first_by} in the log", place.id);
                     findings.broken(sentence, [first.line, place.line]);
                 }
                 // A missing mark is `deleted_is_not_shown`'s concern.
@@ -142,8 +143,10 @@ pub(super) fn nothing_is_deleted_unasked(view: &View, findings: &mut Findings) {
             })
             .collect();
         // Those about many messages.
-        let is_wide =
-            |decided: &Decided| matches!(decided, Decided::Clear | Decided::Ban { purge_seconds: Some(_), .. });
+        let is_wide = |decided: &Decided| {
+            let purges = matches!(decided, Decided::Ban { purge_seconds: Some(_), .. });
+            purges || matches!(decided, Decided::Clear | Decided::Sweep { .. })
+        };
         let wide: Vec<&&Decision> = decisions.iter().filter(|decision| is_wide(decision.decided)).collect();
         let replayed: HashMap<_, usize> = room.replay.iter().map(|place| (place.id, place.line)).collect();
         for place in &room.archive {
@@ -165,7 +168,7 @@ pub(super) fn nothing_is_deleted_unasked(view: &View, findings: &mut Findings) {
             }
             findings.look();
             // The decisions of the log first: nearly every one is among them.
-            let has_deleted = |change: &Change| !change.restores && change.requested < frame.line;
+            let has_deleted = |change: &Change| change.deletes() && change.requested < frame.line;
             let deletes = |decision: &&Decision| {
                 decision.request.invoked < frame.line && view.takes_away(decision, *number, frame)
             };

@@ -9,7 +9,7 @@ use super::Findings;
 use super::moderation::shown_although_hidden;
 use super::positions::is_behind;
 use super::presenters::{between, keep_up, within};
-use super::view::{Place, ReaderSession, Session, View};
+use super::view::{Change, Part, Place, ReaderSession, Session, View};
 use crate::history::{Phase, ReaderView};
 
 /// The sessions of each reader.
@@ -89,7 +89,7 @@ pub(super) fn readers_see_nothing_deleted(view: &View, findings: &mut Findings) 
         // The decisions that this reader has received.
         let mut given: HashMap<EventId, usize> = HashMap::new();
         for session in sessions.iter().map(|reader| &reader.session) {
-            for frame in &session.frames {
+            for frame in session.received() {
                 if !frame.is_message {
                     given.insert(frame.id, frame.line);
                 }
@@ -100,13 +100,9 @@ pub(super) fn readers_see_nothing_deleted(view: &View, findings: &mut Findings) 
                 }
                 findings.look();
                 let (room, node) = (session.room, session.node);
-                let deletion = changes.iter().enumerate().rev().find_map(|(place, change)| {
-                    let line = given.get(&change.decision).filter(|_| !change.restores)?;
-                    Some((place, *line))
-                });
-                if let Some((_, line)) =
-                    deletion.filter(|(place, _)| !view.may_be_restored(message, *place, frame.line))
-                {
+                let before = |line: &usize| *line < frame.line;
+                let is_given = |change: &Change| given.get(&change.decision()).copied().filter(before);
+                if let Some((_, line)) = view.hidden_from(message, frame.line, is_given) {
                     let sentence =
                         format!("room {room}: a reader received the text of {message} after its deletion, on {node}");
                     findings.broken(sentence, [line, session.welcome, frame.line]);
@@ -146,6 +142,14 @@ pub(super) fn viewers_never_see_moderators(view: &View, findings: &mut Findings)
             } else if let Some(member) = members.iter().find(|member| !may_be_seen(*sees, frame.kind, member)) {
                 let sentence = format!("room {room}: a viewer received `{member}` of {}", frame.id);
                 findings.broken(sentence, [session.welcome, frame.line]);
+            }
+        }
+        for Part { place, members, .. } in &session.parts {
+            findings.look();
+            if let Some(member) = members.iter().find(|member| !may_be_seen(*sees, place.kind, member)) {
+                let (room, target) = (session.room, place.id);
+                let sentence = format!("room {room}: a viewer received `{member}` of {target}, a part of a sweep");
+                findings.broken(sentence, [session.welcome, place.line]);
             }
         }
     }

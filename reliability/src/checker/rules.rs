@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::Findings;
 use super::view::{Answer, Attempt, Decision, Fault, Outcome, Post, View};
 use crate::history::Decided;
+use crate::viewers::LINK;
 
 /// The subject of a decision. In these histories moderators do not decide about one subject at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +27,8 @@ impl Subject<'_> {
         match self {
             Subject::Ban(..) => BANNED.contains(&code),
             Subject::Setting(_, "presenterOnly") => PRESENTER_ONLY.contains(&code),
+            Subject::Setting(_, "emojiOnly") => EMOJI_ONLY.contains(&code),
+            Subject::Setting(_, "links") => NO_LINKS.contains(&code),
             Subject::Setting(..) => status == 400 && TOO_LONG.contains(&code),
         }
     }
@@ -41,6 +44,8 @@ impl Subject<'_> {
 /// The code on `/v1`, and the sentence on the original's surface.
 const BANNED: [&str; 2] = ["msg_banned", "채팅이 금지된 사용자입니다."];
 const PRESENTER_ONLY: [&str; 2] = ["msg_presenter_only", "현재 스트리머만 채팅을 보낼 수 있습니다."];
+const EMOJI_ONLY: [&str; 2] = ["msg_emoji_only", "현재 이모지만 보낼 수 있습니다."];
+const NO_LINKS: [&str; 2] = ["msg_link_forbidden", "이 방에서는 링크를 보낼 수 없습니다."];
 /// Among the refusals with this status, only the length of the text can be the reason here.
 const TOO_LONG: [&str; 2] = ["text_too_long", "채팅이 정상적으로 전송되지 않았습니다."];
 
@@ -64,6 +69,13 @@ fn subjects(post: &Post) -> Vec<Subject<'static>> {
     if post.user != post.room {
         subjects.extend([Subject::Ban(Some(post.room), post.user), Subject::Ban(None, post.user)]);
         subjects.push(Subject::Setting(post.room, "presenterOnly"));
+        // Letters that are no part of any emoji.
+        if post.text.chars().any(|letter| letter.is_ascii_alphabetic() || ('가'..='힣').contains(&letter)) {
+            subjects.push(Subject::Setting(post.room, "emojiOnly"));
+        }
+        if post.text.contains(LINK) {
+            subjects.push(Subject::Setting(post.room, "links"));
+        }
     }
     // Characters that count as one by any measure.
     let is_one = |letter: &char| letter.is_ascii_graphic() || ('가'..='힣').contains(letter);

@@ -7,11 +7,12 @@ use chat::{EventId, PresenterIdx, UserIdx};
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use crate::history::{Beginning, Decided, Line, MessageObservation, Observation, Phase, Surface};
+use crate::history::{Beginning, Decided, Line, MessageObservation, Observation, Phase, Surface, Swept};
 
 mod ends;
 mod event;
 mod queues;
+mod raids;
 mod readers;
 mod rules;
 mod sessions;
@@ -35,8 +36,15 @@ const AWAY: i64 = 2;
 /// Older events may be missing after an absence.
 const WINDOW: u64 = 400 * MS;
 
-/// How long only the presenter may post in a room.
+/// How long a setting refuses texts in a room.
 const QUIET: u64 = 3_000 * MS;
+
+/// The settings that refuse texts, each with its value and the code of the refusal.
+const SETTINGS: [(&str, &str, &str); 2] =
+    [("presenterOnly", "true", "msg_presenter_only"), ("emojiOnly", "true", "msg_emoji_only")];
+
+/// The users who write nothing but single messages.
+pub(crate) const VIEWERS: std::ops::Range<i64> = 100..110;
 
 /// The moderator of the first room, when appointed. The user has no scope, and does not post.
 pub(crate) const APPOINTED: i64 = 120;
@@ -80,6 +88,8 @@ struct Event {
     reason: Option<String>,
     /// How far back a ban deletes messages, in seconds.
     purge: Option<u32>,
+    /// What a sweep deletes.
+    swept: Option<Swept>,
     /// The attributes of a message.
     extras: Option<String>,
     /// Of a hold: the text that waits, and until when.
@@ -122,8 +132,8 @@ struct World {
     is_appointed: bool,
     /// The current bans. None: every room.
     banned: BTreeSet<(Option<i64>, i64)>,
-    /// The rooms in which only the presenter may post, each with the time of the setting.
-    quiet: BTreeMap<i64, u64>,
+    /// The rooms in which viewers may not post texts, each with the time of the setting and its place.
+    quiet: BTreeMap<i64, (u64, usize)>,
     decisions: u64,
     /// Reported messages with their rooms, and messages that were pinned.
     reported: Vec<(i64, EventId)>,
@@ -169,6 +179,7 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
             27..30 => world.report(now),
             30..32 => world.pin(now),
             32..34 => world.notice(now, step),
+            34..36 => world.raid(now, step),
             _ => world.post(now, step),
         }
     }
@@ -192,7 +203,7 @@ impl World {
     }
 
     fn post(&mut self, now: u64, post: u64) {
-        let (room, user) = (self.rng.i64(1..=ROOMS), self.rng.i64(100..110));
+        let (room, user) = (self.rng.i64(1..=ROOMS), self.rng.i64(VIEWERS));
         // Posts of erased users are rare, and rarest in the original's dialect, because little is owed for them.
         let is_quiet = room == CHATTING || !post.is_multiple_of(3);
         let user = if is_erased(user) && is_quiet { 105 } else { user };
@@ -221,8 +232,8 @@ impl World {
             let code = "msg_banned".to_owned();
             return self.draft(answered, Observation::Failed { post, attempt: 1, status: 403, code });
         }
-        if self.quiet.contains_key(&room) {
-            let code = "msg_presenter_only".to_owned();
+        if let Some((_, setting)) = self.quiet.get(&room) {
+            let code = SETTINGS[*setting].2.to_owned();
             return self.draft(answered, Observation::Failed { post, attempt: 1, status: 403, code });
         }
         let mut copies = Vec::new();
@@ -266,7 +277,8 @@ impl World {
         self.decide_by(now, room, None, decided);
     }
 
-    fn decide_by(&mut self, now: u64, room: Option<i64>, by: Option<i64>, decided: Decided) {
+    /// The id of its event, if it is accepted.
+    fn decide_by(&mut self, now: u64, room: Option<i64>, by: Option<i64>, decided: Decided) -> Option<EventId> {
         self.decisions += 1;
         let (decision, id) = (self.decisions, EventId::new());
         let (kind, user, target) = (decided.kind(), decided.user(), decided.target());
@@ -282,15 +294,17 @@ impl World {
         let (answered, sent) = (stored + 5 * MS, (stored / MS) as i64);
         if by.is_some() && !self.is_appointed {
             let code = "forbidden".to_owned();
-            return self.draft(answered, Observation::Refused { decision, attempt: 1, status: 403, code });
+            self.draft(answered, Observation::Refused { decision, attempt: 1, status: 403, code });
+            return None;
         }
         if fate == 0 {
             let code = "log_unavailable".to_owned();
-            return self.draft(answered, Observation::Refused { decision, attempt: 1, status: 503, code });
+            self.draft(answered, Observation::Refused { decision, attempt: 1, status: 503, code });
+            return None;
         }
         let reason = decided.has_its_own_event().then(|| reason.clone());
-        let purge = decided.purge_seconds();
-        self.events.push(Event { id, sent, user, target, reason, purge, ..Event::of(stored, room, kind) });
+        let (purge, swept) = (decided.purge_seconds(), decided.swept().cloned());
+        self.events.push(Event { id, sent, user, target, reason, purge, swept, ..Event::of(stored, room, kind) });
         let attempt = if fate == 1 {
             self.draft(answered, Observation::Undecided { decision, attempt: 1, why: "no answer".to_owned() });
             self.draft(answered + MS, decides(2));
@@ -299,6 +313,7 @@ impl World {
             1
         };
         self.drafts.push((answered + 2 * MS, Draft::Confirmed { decision, attempt, id }));
+        Some(id)
     }
 
     fn delete(&mut self, now: u64) {

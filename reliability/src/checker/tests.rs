@@ -5,10 +5,13 @@ use std::collections::{HashMap, HashSet};
 use chat::{EventId, Position};
 use fastrand::Rng;
 
-use super::sound::{ANEW, CHATTING, WAITING, history, is_erased};
+use super::sound::{ANEW, CHATTING, VIEWERS, WAITING, history, is_erased};
 use super::view::{MESSAGE, NOTICE, is_decision};
 use super::{INVARIANTS, Verdict, Violation, check};
-use crate::history::{Decided, Line, LostEvent, Observation, Phase, ReaderObservation, Reading, StreamState, Surface};
+use crate::history::{
+    Decided, Line, LostEvent, MessageObservation, Observation, Phase, ReaderObservation, Reading, SeenAt, StreamState,
+    Surface,
+};
 
 mod answers;
 mod bounds;
@@ -28,6 +31,7 @@ mod restored;
 mod review;
 mod roles;
 mod rules;
+mod sweeps;
 mod tickets;
 mod video;
 
@@ -120,10 +124,15 @@ fn about(what: &Observation) -> Option<EventId> {
     }
 }
 
-/// Whether somebody wanted to restore the message.
+/// Whether somebody wanted to restore the message, or the end of a sweep restored it.
 fn is_restored(lines: &[Line], message: EventId) -> bool {
-    let restores = |decided: &Decided| *decided == Decided::Restore { target: message };
-    lines.iter().any(|line| matches!(&line.what, Observation::Decides { decided, .. } if restores(decided)))
+    lines.iter().any(|line| match &line.what {
+        Observation::Decides { decided, .. } => *decided == Decided::Restore { target: message },
+        Observation::Message(MessageObservation::Part { kind, target, .. }) => {
+            kind == "message.restored" && *target == message
+        }
+        _ => false,
+    })
 }
 
 /// A random line that matches, by any author.

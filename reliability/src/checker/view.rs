@@ -21,7 +21,7 @@ pub(crate) use erasures::Erasure;
 pub(crate) use faults::{Fault, SETTLE_US};
 pub(crate) use messages::{Hold, Messages, Pinned, Queued};
 pub(crate) use places::{
-    Broadcast, Copied, Followed, Lost, MESSAGE, NOTICE, Place, Room, Ruling, Session, Source, Start, Stream,
+    Broadcast, Copied, Followed, Lost, MESSAGE, NOTICE, Part, Place, Room, Ruling, Session, Source, Start, Stream,
     is_decision,
 };
 pub(crate) use readers::{ReaderSession, Ticket};

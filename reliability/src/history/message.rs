@@ -60,6 +60,26 @@ pub enum MessageObservation {
         /// The message.
         pinned: Option<EventId>,
     },
+    /// A session receives what a sweep or its end does to a message: a deletion or a restoration of its own. The event
+    /// of the sweep or of its end follows.
+    Part {
+        /// The session.
+        seen: SeenAt,
+        /// Its id.
+        id: EventId,
+        /// Its position, before that of the event.
+        position: Position,
+        /// Its type.
+        kind: String,
+        /// The sweep.
+        sweep: EventId,
+        /// The message.
+        target: EventId,
+        /// The text of a message that is restored.
+        text: Option<String>,
+        /// Its other members, by name, as a reader receives them.
+        members: Vec<String>,
+    },
     /// A presenter of `chat.v1` acknowledges everything up to a position.
     Acknowledges {
         /// The session.
@@ -95,6 +115,12 @@ pub enum MessageObservation {
         /// The decision that closed them. None: they are open.
         closed: Option<EventId>,
     },
+}
+
+impl From<MessageObservation> for super::Observation {
+    fn from(observed: MessageObservation) -> super::Observation {
+        super::Observation::Message(observed)
+    }
 }
 
 /// Where something was seen beside a message.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Beginning, Decided, Dialect, LostEvent, MessageObservation, Phase, ReaderObservation, Reading, ReviewVerdict,
+    Swept,
 };
 
 /// One observation.
@@ -290,6 +291,9 @@ pub enum Observation {
         /// How far back a ban deletes the user's messages.
         #[serde(default)]
         purge_seconds: Option<u32>,
+        /// What a sweep deletes.
+        #[serde(default)]
+        swept: Option<Swept>,
         /// When it happened, by the clock of an ingest node.
         #[serde(default)]
         sent: Timestamp,

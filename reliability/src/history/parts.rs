@@ -1,6 +1,6 @@
 //! The values that observations consist of.
 
-use chat::{EventId, Position};
+use chat::{EventId, Position, RoomSwept, Similarity};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +130,38 @@ pub enum Decided {
     },
     /// Unpins the pinned message.
     Unpin,
+    /// Sweeps the room.
+    Sweep {
+        /// What it deletes.
+        swept: Swept,
+    },
+    /// Undoes a sweep.
+    Unsweep {
+        /// The sweep.
+        target: EventId,
+    },
+}
+
+/// What a sweep deletes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swept {
+    /// The texts. None: any text.
+    pub texts: Option<Vec<String>>,
+    /// How similar a text has to be to one of them, in percent. None: equal.
+    #[serde(default)]
+    pub similarity: Option<u8>,
+    /// The authors. None: any viewer.
+    pub users: Option<Vec<i64>>,
+    /// How far back it reaches.
+    pub seconds_back: u32,
+}
+
+impl From<&RoomSwept> for Swept {
+    fn from(RoomSwept { rule, seconds_back, .. }: &RoomSwept) -> Swept {
+        let users = rule.users.as_ref().map(|users| users.iter().map(|user| user.get()).collect());
+        let similarity = rule.similarity.map(Similarity::percent);
+        Swept { texts: rule.texts.clone(), similarity, users, seconds_back: *seconds_back }
+    }
 }
 
 /// The review hook's answer about a message.
@@ -169,6 +201,8 @@ impl Decided {
             Decided::CloseReports { .. } => "report.closed",
             Decided::Pin { .. } => "message.pinned",
             Decided::Unpin => "message.unpinned",
+            Decided::Sweep { .. } => "room.swept",
+            Decided::Unsweep { .. } => "sweep.undone",
         }
     }
 
@@ -204,7 +238,15 @@ impl Decided {
         }
     }
 
-    /// The message that it is about.
+    /// What it sweeps.
+    pub fn swept(&self) -> Option<&Swept> {
+        match self {
+            Decided::Sweep { swept } => Some(swept),
+            _ => None,
+        }
+    }
+
+    /// The message that it is about, or the sweep that it undoes.
     pub fn target(&self) -> Option<EventId> {
         match self {
             Decided::Delete { target }
@@ -213,7 +255,8 @@ impl Decided {
             | Decided::Deny { target }
             | Decided::Report { target, .. }
             | Decided::CloseReports { target }
-            | Decided::Pin { target } => Some(*target),
+            | Decided::Pin { target }
+            | Decided::Unsweep { target } => Some(*target),
             _ => None,
         }
     }

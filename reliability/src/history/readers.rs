@@ -108,7 +108,7 @@ pub enum ReaderView {
 }
 
 /// The types of events that viewers see.
-const SHOWN: [&str; 10] = [
+const SHOWN: [&str; 12] = [
     "message.posted",
     "notice.posted",
     "message.deleted",
@@ -116,6 +116,8 @@ const SHOWN: [&str; 10] = [
     "message.pinned",
     "message.unpinned",
     "room.cleared",
+    "room.swept",
+    "sweep.undone",
     "user.banned",
     "user.unbanned",
     "user.erased",

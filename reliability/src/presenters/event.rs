@@ -17,6 +17,8 @@ pub(super) struct Event {
     pub(super) target: Option<EventId>,
     /// The message that a restoration brings back.
     pub(super) message: Option<Restored>,
+    /// The sweep that the event is a part of.
+    pub(super) sweep: Option<EventId>,
     pub(super) reason: Option<String>,
     reply_to: Option<EventId>,
     attributes: Option<Value>,

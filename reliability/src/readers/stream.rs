@@ -24,8 +24,21 @@ use crate::history::{MessageObservation, Observation, ReaderObservation, Recorde
 use crate::presenters::{Reached, Socket};
 
 /// The members of every event, and of those that a history has by themselves.
-const KNOWN: [&str; 12] =
-    ["v", "id", "type", "presenterIdx", "at", "user", "text", "position", "target", "message", "replyTo", "attributes"];
+const KNOWN: [&str; 13] = [
+    "v",
+    "id",
+    "type",
+    "presenterIdx",
+    "at",
+    "user",
+    "text",
+    "position",
+    "target",
+    "message",
+    "sweep",
+    "replyTo",
+    "attributes",
+];
 
 /// The type of a hold. Its text is that of a message that the room does not have.
 const HELD: &str = "message.held";
@@ -267,8 +280,14 @@ impl Stream {
             let seen = SeenAt::Reader(session);
             self.recorder.note(Observation::Message(MessageObservation::Attached { seen, id, extras }));
         }
-        let event = ReaderObservation::Event { session, id, position, kind, text: shown, target, members };
-        self.recorder.note(Observation::Reader(event));
+        let sweep = text(event, "sweep").and_then(|sweep| sweep.parse().ok());
+        self.recorder.note(match sweep.zip(target) {
+            Some((sweep, target)) => {
+                let seen = SeenAt::Reader(session);
+                MessageObservation::Part { seen, id, position, kind, sweep, target, text: shown, members }.into()
+            }
+            None => ReaderObservation::Event { session, id, position, kind, text: shown, target, members }.into(),
+        });
         self.reached.event(position);
         Ok(())
     }

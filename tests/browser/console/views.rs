@@ -14,6 +14,7 @@ pub(super) struct Step {
 
 impl<P: Evaluate> Console<P> {
     pub(super) async fn takes(&self, Step { view, control, ready }: &Step) {
+        self.waits_for("document.getElementById('main') !== null").await;
         // What is there of the view before is not taken for this one.
         let leaves = format!("location.hash !== {} && (main.dataset.left = true)", json!(format!("#/{view}")));
         self.page.evaluate(&leaves).await;
@@ -37,6 +38,9 @@ pub(super) fn steps([first, second]: [SessionId; 2]) -> Vec<Step> {
         opened("rooms/42/live", ".message:has(.is-attribute) .name", ".ban"),
         opened("rooms/42/live", ".message:has(.is-attribute) .row-actions :last-child", ".trace li:nth-child(3)"),
         opened("rooms/42/live", ".card .close", ".settings .danger"),
+        opened("rooms/42/live", ".message:has(.is-attribute) .row-actions :nth-last-child(2)", ".is-marked"),
+        opened("rooms/42/live", ".card .close", ".settings .danger"),
+        opened("rooms/42/live", ".sweeps summary", ".sweeps[open] li"),
         opened("rooms/42/live", ".settings .danger", "dialog[open]"),
         opened("rooms/42/reports", "summary", "details[open]"),
         view("rooms/42/search?deleted=include", ".search .is-deleted"),
@@ -65,6 +69,11 @@ pub(super) async fn furnish(world: &World) -> [SessionId; 2] {
     let answer = json!({ "text": "At nine.", "replyTo": asked, "attributes": badges });
     world.ask("POST", "messages", &service, &answer).await;
     world.post(6, "a spoiler").await.unwrap();
+    for raider in [14, 15, 16] {
+        world.post(raider, "come to my room").await.unwrap();
+    }
+    let raid = json!({ "rule": { "texts": ["come to my room"] }, "secondsBack": 600, "reason": "a raid" });
+    world.ask("POST", "sweeps", &moderator(), &raid).await;
     let deleted = world.post(6, "something to delete").await.unwrap();
     let reported = world.post(6, "something to report").await.unwrap();
     world.ask("POST", "notices", &moderator(), &json!({ "text": "The quiz starts at nine." })).await;

@@ -30,6 +30,7 @@ async fn a_sweep_and_its_end_reach_every_reader_on_every_node_with_what_that_rea
         let decisions = ["message.deleted", "room.swept", "message.restored", "sweep.undone"];
         assert_eq!((&types[..2], &types[2..]), (&["message.posted"; 2][..], &decisions[..]));
         assert_eq!((&events[2]["target"], &events[4]["target"]), (&json!(one.id), &json!(one.id)));
+        assert_eq!((&events[2]["sweep"], &events[4]["sweep"]), (&json!(swept.id), &json!(swept.id)));
         assert_eq!(events[4]["message"]["text"], "Raid");
         assert!(!json!(events[2..]).to_string().contains("rAID"), "nobody gets the rule");
         seen.push(events);

@@ -135,3 +135,38 @@ async fn a_raid_of_500_messages_is_swept_and_comes_back_when_that_is_undone() {
     assert_eq!((events.len(), &events[0]["id"]), (501 + 501 + 1 + 501, &other["id"]));
     assert_eq!(events[..501], posted);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_by_similarity_deletes_the_variations_of_a_text_at_every_place() {
+    let mut everything = Everything::start().await;
+    let mut posted = Vec::new();
+    for text in ["Come to MY room 17", "come 2 my room!!", "what a goal", "ｃｏｍｅ to my room"] {
+        everything.post(1_001, text).await;
+        posted.push(everything.next_event().await);
+    }
+    let world = &everything.world;
+    let mut body = json!({ "rule": { "texts": ["come to my room"], "similarity": 0.8 }, "secondsBack": 600 });
+    body["dryRun"] = json!(true);
+    let dry = world.call(&world.nodes[1], Method::POST, SWEEPS, &presenter(), Some(body.clone())).await;
+    assert_eq!((dry.status.as_u16(), &dry.json()["messages"]), (200, &json!(2)), "{dry:?}");
+    body["dryRun"] = json!(false);
+    let swept = decided(&world.call(&world.nodes[0], Method::POST, SWEEPS, &presenter(), Some(body.clone())).await);
+    let deletions = everything.next_events(2).await;
+    let targets: Vec<&Value> = deletions.iter().map(|deletion| &deletion["target"]).collect();
+    assert_eq!(targets, [&posted[0]["id"], &posted[3]["id"]]);
+    assert_eq!(everything.next_event().await["id"], swept["id"]);
+    everything.are_deleted(&swept, 2).await;
+    eventually("both nodes list the rule as it was given", PROMISED, async || {
+        let listed = [everything.listed(0).await, everything.listed(1).await];
+        listed.iter().all(|sweeps| sweeps.first().is_some_and(|sweep| sweep["rule"] == body["rule"])).then_some(())
+    })
+    .await;
+
+    let path = format!("{SWEEPS}/{}", swept["id"].as_str().unwrap());
+    let undone = decided(&everything.world.delete(&everything.world.nodes[1], &path, &presenter()).await);
+    let restorations = everything.next_events(2).await;
+    let messages: Vec<&Value> = restorations.iter().map(|restoration| &restoration["message"]).collect();
+    assert_eq!(messages, [&posted[0], &posted[3]]);
+    assert_eq!(everything.next_event().await["id"], undone["id"]);
+    everything.are_deleted(&swept, 0).await;
+}

@@ -3,14 +3,19 @@
 //!
 //! Both sides write first and look afterwards here, too. Archiving a sweep stores it, marks, and then looks for its
 //! undoing. Archiving the undoing stores it, then takes the marks back.
+//!
+//! MongoDB does not compare texts for similarity: those messages are read and compared here.
 
 use std::collections::BTreeSet;
 
+use chat::{Similarity, TextMatcher};
 use mongodb::bson::{DateTime, Document, doc};
+use mongodb::options::FindOptions;
+use serde::Deserialize;
 
-use super::{apply, purge, take_back_page};
+use super::{PAGE, apply, purge, take_back_page};
 use crate::mongo::database::Database;
-use crate::mongo::documents::{DecisionDocument, SWEPT};
+use crate::mongo::documents::{DecisionDocument, PositionDocument, RuleDocument, SWEPT};
 use crate::mongo::failure::Failure;
 
 /// The type of the decision that undoes one.
@@ -19,8 +24,8 @@ pub(super) const UNDONE: &str = "sweep.undone";
 /// A day: a sweep that is older when it is undone was undone by a version with another bound, or by hand.
 const LONGEST_UNDOABLE_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 
-/// Matches the messages that the sweep deletes, at any position. None: it deletes nothing, or its rule has been
-/// removed.
+/// Matches the messages that the sweep deletes, at any position. Those whose text is not [`similar`] are among them.
+/// None: it deletes nothing, or its rule has been removed.
 pub(super) async fn about(database: &Database, sweep: &DecisionDocument) -> Result<Option<Document>, Failure> {
     let (Some(since), Some(rule), Some(room)) = (sweep.swept_from, &sweep.rule, sweep.presenter_idx) else {
         return Ok(None);
@@ -34,13 +39,74 @@ pub(super) async fn about(database: &Database, sweep: &DecisionDocument) -> Resu
         None if rule.texts.is_none() && rule.label.is_none() => return Ok(None),
         None => _ = about.insert("role", "viewer"),
     }
-    if let Some(texts) = &rule.texts {
-        about.insert("folded", doc! { "$in": texts });
+    match (&rule.texts, rule.similarity) {
+        (None, _) => {}
+        (Some(texts), None) => _ = about.insert("folded", doc! { "$in": texts }),
+        (Some(_), Some(_)) => _ = about.insert("folded", doc! { "$type": "string" }),
     }
     if let Some(label) = &rule.label {
         about.insert("flags", label);
     }
     Ok(Some(about))
+}
+
+/// The texts to one of which a message's has to be similar. None: no similarity is part of the rule.
+pub(super) fn similar(sweep: &DecisionDocument) -> Option<TextMatcher> {
+    let RuleDocument { texts, similarity, .. } = sweep.rule.as_ref()?;
+    let least = u8::try_from((*similarity)?).ok().and_then(|percent| Similarity::try_from(percent).ok());
+    Some(TextMatcher::of_folded(texts.clone()?, least))
+}
+
+/// A page of messages, in the order of the log.
+pub(super) struct ComparedPage {
+    /// The ids of those whose text is similar.
+    pub(super) similar: Vec<String>,
+    dissimilar: Vec<String>,
+    /// The last position. None: there are no more.
+    pub(super) end: Option<PositionDocument>,
+}
+
+/// Compares the first page of messages that match.
+pub(super) async fn compare(
+    database: &Database,
+    filter: Document,
+    texts: &TextMatcher,
+) -> Result<ComparedPage, Failure> {
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(rename = "_id")]
+        id: String,
+        position: PositionDocument,
+        folded: String,
+    }
+    let members = doc! { "position": 1, "folded": 1 };
+    let options = FindOptions::builder().sort(doc! { "position": 1 }).projection(members).limit(PAGE).build();
+    let page: Vec<Said> = database.select(&database.messages(), filter, options).await?;
+    let is_full = i64::try_from(page.len()).is_ok_and(|length| length >= PAGE);
+    let end = page.last().map(|said| said.position).filter(|_| is_full);
+    let (similar, dissimilar): (Vec<Said>, Vec<Said>) =
+        page.into_iter().partition(|said| texts.matches_folded(&said.folded));
+    let ids = |page: Vec<Said>| page.into_iter().map(|said| said.id).collect();
+    Ok(ComparedPage { similar: ids(similar), dissimilar: ids(dissimilar), end })
+}
+
+/// The ids of the messages that match the filter and whose text the sweep's rule does not mean.
+pub(super) async fn dissimilar(
+    database: &Database,
+    sweep: &DecisionDocument,
+    mut filter: Document,
+) -> Result<Vec<String>, Failure> {
+    let Some(texts) = similar(sweep) else { return Ok(Vec::new()) };
+    filter.insert("folded", doc! { "$type": "string" });
+    let mut found = Vec::new();
+    loop {
+        let page = compare(database, filter.clone(), &texts).await?;
+        found.extend(page.dissimilar);
+        match page.end {
+            Some(end) => filter.insert("position", doc! { "$gt": end }),
+            None => return Ok(found),
+        };
+    }
 }
 
 /// The ids of those sweeps that are undone.
@@ -108,7 +174,14 @@ pub(super) async fn reapply(database: &Database, undoing: &DecisionDocument) -> 
     Box::pin(apply(database, sweeps, None, &[])).await
 }
 
-/// Matches the messages that the sweep does not delete. None: it deletes nothing.
-pub(super) async fn stale(database: &Database, sweep: &DecisionDocument) -> Result<Option<Document>, Failure> {
-    Ok(about(database, sweep).await?.map(|about| doc! { "$nor": [about] }))
+/// Matches those of the messages that the sweep has marked and does not delete. None: it deletes nothing.
+pub(super) async fn stale(
+    database: &Database,
+    sweep: &DecisionDocument,
+    ids: &[String],
+) -> Result<Option<Document>, Failure> {
+    let Some(about) = about(database, sweep).await? else { return Ok(None) };
+    let marked = doc! { "_id": { "$in": ids }, "deleted.decision": &sweep.id };
+    let dissimilar = dissimilar(database, sweep, marked).await?;
+    Ok(Some(doc! { "$or": [{ "$nor": [about] }, { "_id": { "$in": dissimilar } }] }))
 }

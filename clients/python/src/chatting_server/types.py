@@ -86,6 +86,8 @@ class SweepRule(TypedDict, total=False):
 
     texts: list[str]
     """The text is one of these 1 to 16, whatever the case."""
+    similarity: float
+    """0.5 to 1, with `texts`: how similar the text has to be to one of them. Without it, equal."""
     users: list[int]
     """The author is one of these 1 to 1,000."""
     label: str

@@ -291,7 +291,7 @@ proptest! {
                 Step::Sweep { text: is_raid, author } => {
                     let texts = is_raid.map(|is_raid| vec![text(is_raid).to_owned()]);
                     let users = author.map(|author| vec![user(author).idx]);
-                    let swept = sweep(position, SweepRule { texts, users, label: None });
+                    let swept = sweep(position, SweepRule { texts, users, ..SweepRule::default() });
                     for message in &mut messages {
                         let is_about = is_raid.is_none_or(|is_raid| is_raid == message.is_raid)
                             && author.is_none_or(|author| author == message.author);

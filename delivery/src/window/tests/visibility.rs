@@ -70,6 +70,7 @@ fn a_line_that_is_not_an_object_is_hidden_from_everyone() {
         at: chat::now(),
         stored: chat::now(),
         line: bytes::Bytes::from_static(line),
+        trace: None,
     };
     let shows = |kind, line| match Incoming::new(7, entry(kind, line)).kept.shown().unwrap() {
         Shown::Nothing => None,

@@ -66,6 +66,17 @@ schema!(
             list(Text::schema(), MOST_TEXTS, "The text is one of these. Case, width and Unicode form do not matter.")
         )
         .property(
+            "similarity",
+            ObjectBuilder::new()
+                .schema_type(Type::Number)
+                .minimum(Some(Number::Float(0.5)))
+                .maximum(Some(Number::Int(1)))
+                .description(Some(
+                    "How similar the text has to be to one of `texts`, for which it needs those: the Dice coefficient \
+                     of their bigrams, in hundredths. Without it, equal."
+                ))
+        )
+        .property(
             "users",
             list(
                 UserIdx::schema(),

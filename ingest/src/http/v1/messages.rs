@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use chat::{EventId, Position, PresenterIdx};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +23,7 @@ use crate::http::extract::{self, Key, MessagePath, Moderator, NoBody, Query, Rea
 use crate::http::openapi::schemas;
 use crate::http::post::{self, Message};
 use crate::http::quota::with_quota;
+use crate::http::trace;
 use crate::moderation::decide::Decision;
 use crate::posting::accept::Accepted;
 use crate::posting::extras::Extras;
@@ -120,11 +121,12 @@ struct AcceptedBody {
         ))),
     )),
 )]
-async fn post_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Result<Response, Refusal> {
+async fn post_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let room = extract::room(&mut parts).await;
     let peer = extract::peer(&parts);
-    post(&ingest, &parts, body, peer, room).await
+    let posted = async { post(&ingest, &parts, body, peer, room).await.into_response() };
+    trace::answer(&ingest, &parts.headers, trace::V1, posted).await
 }
 
 /// The answer to a post. `room` is the room in the path, or how the path is refused.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chat::{Body, Event, EventId, PresenterIdx, PreviewedMessage, SweepRule, User, now};
+use chat::{Body, Event, EventId, PresenterIdx, PreviewedMessage, SweepRule, User, UserIdx, now};
 use futures_util::{StreamExt as _, stream};
 use nats::Subject;
 use serde::{Deserialize, Serialize};
@@ -68,9 +68,7 @@ struct SweepBody {
     id: EventId,
     #[schema(value_type = schemas::Time)]
     at: String,
-    /// Without texts and erased users once a user was erased after the sweep.
-    #[schema(value_type = Object)]
-    rule: SweepRule,
+    rule: RuleBody,
     #[schema(value_type = schemas::SecondsBack)]
     seconds_back: u32,
     /// Until then it can be undone.
@@ -81,6 +79,30 @@ struct SweepBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
+}
+
+/// The rule of a sweep, as it was given. Without texts and erased users once a user was erased after the sweep.
+#[derive(Serialize, ToSchema)]
+struct RuleBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    texts: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0.5, maximum = 1.0)]
+    similarity: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Vec<schemas::UserIdx>>)]
+    users: Option<Vec<UserIdx>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    label: Option<String>,
+}
+
+impl From<SweepRule> for RuleBody {
+    fn from(SweepRule { texts, similarity, users, label }: SweepRule) -> RuleBody {
+        let similarity = similarity.map(|similarity| f64::from(similarity.percent()) / 100.0);
+        RuleBody { texts, similarity, users, label }
+    }
 }
 
 /// What a sweep would delete.
@@ -252,7 +274,7 @@ async fn sweep_body(ingest: &Ingest, room: PresenterIdx, sweep: UndoableSweep) -
     Ok(Some(SweepBody {
         id,
         at: format!("{at:.3}"),
-        rule: swept.rule,
+        rule: swept.rule.into(),
         seconds_back: swept.seconds_back,
         undoable_until: format!("{:.3}", at + UNDOABLE_FOR),
         by: swept.by,

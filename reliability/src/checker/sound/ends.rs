@@ -59,7 +59,7 @@ impl World {
         let after = end + 5_000 * MS;
         for (sequence, (at, number)) in stored.iter().enumerate() {
             let event = &self.events[*number];
-            let Event { id, room, kind, user, target, reason, purge, sent, .. } = event;
+            let Event { id, room, kind, user, target, reason, purge, swept, sent, .. } = event;
             let text = event.text.as_ref().or(event.waiting.as_ref()).cloned();
             let attached = event.attached(&[], SeenAt::Log, event.text.as_ref());
             lines.extend(event.hold_ends().into_iter().chain(attached).map(|what| (after, what)));
@@ -75,6 +75,7 @@ impl World {
                     target: *target,
                     reason: reason.clone(),
                     purge_seconds: *purge,
+                    swept: swept.clone(),
                     sent: at_ms(*sent),
                     stored: at_ms((at / MS) as i64),
                 },
@@ -185,7 +186,10 @@ impl World {
             let told = room.iter().filter(|event| event.is_for_presenters());
             for event in told.filter(|event| !event.is_erased(u64::MAX, &room)) {
                 let text = event.shown(&room, u64::MAX);
-                let attached = event.attached(&room, SeenAt::Presenter(session), text.as_ref());
+                let seen = SeenAt::Presenter(session);
+                let parts = event.parts(&room, seen, positions[&event.id], u64::MAX).into_iter();
+                lines.extend(parts.map(|what| (after + 4, what)));
+                let attached = event.attached(&room, seen, text.as_ref());
                 lines.extend(attached.map(|what| (after + 4, what)));
                 lines.push((after + 4, event.frame(session, positions[&event.id], text)));
             }

@@ -52,15 +52,53 @@ impl Event {
 
     /// The decision by which the message is deleted at that time. `room`: the room's events in order.
     pub(super) fn deletion(&self, room: &[&Event], at: u64) -> Option<EventId> {
-        let mut deletion = None;
+        self.deletions(room, at).first().map(|decision| decision.id)
+    }
+
+    /// All of them.
+    fn deletions<'e>(&self, room: &[&'e Event], at: u64) -> Vec<&'e Event> {
+        let mut deletions: Vec<&Event> = Vec::new();
         for decision in room.iter().filter(|event| (self.stored + 1..=at).contains(&event.stored)) {
             match decision.kind {
-                "message.restored" if decision.target == Some(self.id) => deletion = None,
-                _ if deletion.is_none() && decision.deletes(self) => deletion = Some(decision.id),
+                "message.restored" if decision.target == Some(self.id) => deletions.clear(),
+                "sweep.undone" => deletions.retain(|earlier| Some(earlier.id) != decision.target),
+                _ if decision.deletes(self) => deletions.push(decision),
                 _ => {}
             }
         }
-        deletion
+        deletions
+    }
+
+    /// What this sweep, or end of one, does to each message, as a client receives it at that time.
+    pub(super) fn parts(&self, room: &[&Event], seen: SeenAt, position: Position, at: u64) -> Vec<Observation> {
+        let (kind, sweep) = match (self.kind, self.target) {
+            ("room.swept", _) => ("message.deleted", self.id),
+            ("sweep.undone", Some(sweep)) => ("message.restored", sweep),
+            _ => return Vec::new(),
+        };
+        let concerns = |message: &&&Event| {
+            let hiding = message.deletions(room, self.stored - 1);
+            let is_earlier = message.text.is_some() && message.stored < self.stored;
+            let is_concerned = match self.kind {
+                "room.swept" => self.deletes(message) && hiding.iter().all(|decision| decision.kind == self.kind),
+                _ => hiding.len() == 1 && Some(hiding[0].id) == self.target,
+            };
+            is_earlier && is_concerned
+        };
+        let parts = room.iter().filter(concerns).map(|message| {
+            let text = message.text.clone().filter(|_| self.target.is_some() && message.deletion(room, at).is_none());
+            MessageObservation::Part {
+                seen,
+                id: EventId::of_swept(self.id, message.id),
+                position: Position { sequence: position.sequence - 1, index: u32::MAX, ..position },
+                kind: kind.to_owned(),
+                sweep,
+                target: message.id,
+                text,
+                members: Vec::new(),
+            }
+        });
+        parts.map(Observation::Message).collect()
     }
 
     /// Whether this decision deletes the earlier message.
@@ -68,6 +106,18 @@ impl Event {
         match self.kind {
             "message.deleted" => self.target == Some(message.id),
             "room.cleared" => true,
+            "room.swept" => self.swept.as_ref().is_some_and(|swept| {
+                let is_recent = message.sent >= self.sent - i64::from(swept.seconds_back) * 1_000;
+                let is_said = |texts: &Vec<String>| {
+                    let text = message.text.as_ref().map(|text| text.to_lowercase());
+                    texts.iter().any(|swept| Some(swept.to_lowercase()) == text)
+                };
+                let is_about = match &swept.users {
+                    Some(users) => message.user.is_some_and(|user| users.contains(&user)),
+                    None => message.kind == "message.posted" && message.user != message.room,
+                };
+                is_recent && is_about && swept.texts.as_ref().is_none_or(is_said)
+            }),
             "user.banned" => {
                 let since = self.purge.map(|seconds| self.sent - i64::from(seconds) * 1_000);
                 message.user == self.user && since.is_some_and(|since| message.sent >= since)

@@ -127,7 +127,7 @@ impl Event {
     /// An event with nothing but its kind.
     pub(super) fn of(stored: u64, room: Option<i64>, kind: &'static str) -> Event {
         let sent = (stored / MS) as i64;
-        let (user, text, target, reason, purge) = (None, None, None, None, None);
+        let (user, text, target, reason, purge, swept) = (None, None, None, None, None, None);
         let (extras, waiting, until, copies) = (None, None, None, Vec::new());
         Event {
             stored,
@@ -140,6 +140,7 @@ impl Event {
             target,
             reason,
             purge,
+            swept,
             extras,
             waiting,
             until,

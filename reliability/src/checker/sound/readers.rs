@@ -85,6 +85,8 @@ impl World {
                 let (id, position, kind) = (event.id, positions[&event.id], event.kind.to_owned());
                 let (text, target) = (event.shown(&events, at), event.target);
                 let members = event.members(view, text.is_some());
+                let parts = event.parts(&events, seen, position, at).into_iter();
+                drafts.extend(parts.map(|part| (at, part)));
                 drafts.extend(event.attached(&events, seen, text.as_ref()).map(|attached| (at, attached)));
                 let received = ReaderObservation::Event { session, id, position, kind, text, target, members };
                 drafts.push((at, received.into()));

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 
 use chat::EventId;
 
-use super::{APPOINTED, QUIET, ROOMS, World};
+use super::{APPOINTED, QUIET, ROOMS, SETTINGS, World};
 use crate::history::Decided;
 
 impl World {
@@ -37,27 +37,29 @@ impl World {
         }
     }
 
-    /// Restricts a room to its presenter for a while.
+    /// Refuses texts of viewers in a room for a while.
     pub(super) fn quieten(&mut self, now: u64) {
-        let room = self.rng.i64(1..=ROOMS);
+        let (room, setting) = (self.rng.i64(1..=ROOMS), self.rng.usize(..SETTINGS.len()));
         if let Entry::Vacant(quiet) = self.quiet.entry(room) {
-            quiet.insert(now);
-            self.set(now, room, "true");
+            quiet.insert((now, setting));
+            let (setting, value, _) = SETTINGS[setting];
+            self.set(now, room, setting, value);
         }
     }
 
     /// Lifts a restriction that has lasted long enough. False: there is none.
     pub(super) fn allow_again(&mut self, now: u64) -> bool {
-        let room = self.quiet.iter().find(|(_, since)| **since + QUIET < now).map(|(room, _)| *room);
-        if let Some(room) = room {
+        let over = self.quiet.iter().find(|(_, (since, _))| since + QUIET < now);
+        let over = over.map(|(room, (_, setting))| (*room, SETTINGS[*setting].0));
+        if let Some((room, setting)) = over {
             self.quiet.remove(&room);
-            self.set(now, room, "null");
+            self.set(now, room, setting, "null");
         }
-        room.is_some()
+        over.is_some()
     }
 
-    fn set(&mut self, now: u64, room: i64, value: &str) {
-        let (setting, value) = ("presenterOnly".to_owned(), value.to_owned());
+    fn set(&mut self, now: u64, room: i64, setting: &str, value: &str) {
+        let (setting, value) = (setting.to_owned(), value.to_owned());
         self.decide(now, Some(room), Decided::Configure { setting, value });
     }
 }

@@ -66,6 +66,8 @@ impl World {
                     continue;
                 }
                 let text = event.shown(&events, at);
+                let parts = event.parts(&events, seen, position, at).into_iter();
+                drafts.extend(parts.map(|part| (at, part)));
                 drafts.extend(event.attached(&events, seen, text.as_ref()).map(|attached| (at, attached)));
                 drafts.push((at, event.frame(session, position, text)));
                 if self.rng.u32(..10) == 0 {

@@ -136,9 +136,9 @@ fn an_unrequested_decision_on_a_socket_is_noticed() {
 fn a_decision_about_one_room_without_its_reason_is_noticed() {
     caught("no_decision_is_invented", |lines, rng| {
         let of_a_room = |line: &Line| match &line.what {
-            // The node may no longer know the author of a deleted message.
-            Observation::Decides { room: Some(_), decided, reason, .. } if decided.target().is_none() => {
-                Some(reason.clone())
+            // The node may no longer know the author of a deleted message, and never knows those of swept ones.
+            Observation::Decides { room: Some(_), decided, reason, .. } => {
+                (decided.target().is_none() && decided.swept().is_none()).then(|| reason.clone())
             }
             _ => None,
         };
@@ -236,6 +236,7 @@ fn a_refused_decision_in_the_log_is_noticed() {
             target: decided.target(),
             reason: Some(reason),
             purge_seconds: None,
+            swept: None,
             sent: jiff::Timestamp::UNIX_EPOCH,
             stored: jiff::Timestamp::UNIX_EPOCH,
         };

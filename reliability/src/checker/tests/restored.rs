@@ -114,6 +114,7 @@ fn a_purge_of_more_than_was_asked_for_is_noticed() {
             .filter(|line| decided(&line.what))
             .filter_map(|line| match line.what {
                 Observation::Logged { target, .. } => target,
+                Observation::Message(MessageObservation::Part { target, .. }) => Some(target),
                 _ => None,
             })
             .collect();
@@ -121,7 +122,7 @@ fn a_purge_of_more_than_was_asked_for_is_noticed() {
             !matches!(
                 &line.what,
                 Observation::Decides {
-                    decided: Decided::Clear | Decided::Ban { purge_seconds: Some(_), .. },
+                    decided: Decided::Clear | Decided::Sweep { .. } | Decided::Ban { purge_seconds: Some(_), .. },
                     room,
                     ..
                 } if *room == Some(wanted)
@@ -145,13 +146,17 @@ fn a_message_that_is_shown_without_its_text_before_anybody_deletes_it_is_noticed
             .filter_map(|line| match line.what {
                 Observation::Archived { id, deleted: Some(_), .. } => Some(id),
                 Observation::Logged { target, .. } => target,
+                Observation::Message(MessageObservation::Part { target, .. }) => Some(target),
                 _ => None,
             })
             .collect();
         lines.retain(|line| {
             !matches!(
                 line.what,
-                Observation::Decides { decided: Decided::Clear | Decided::Ban { purge_seconds: Some(_), .. }, .. }
+                Observation::Decides {
+                    decided: Decided::Clear | Decided::Sweep { .. } | Decided::Ban { purge_seconds: Some(_), .. },
+                    ..
+                }
             )
         });
         let place = any(lines, rng, |what| match what {

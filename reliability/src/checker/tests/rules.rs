@@ -86,41 +86,53 @@ fn free(lines: &[Line]) -> Vec<usize> {
 
 #[test]
 fn a_post_that_a_setting_forbids_is_noticed() {
-    caught("settings_hold", |lines, rng| {
-        let place =
-            any(lines, rng, |what| matches!(what, Observation::Failed { code, .. } if code == "msg_presenter_only"));
-        let Observation::Failed { post, attempt, .. } = lines[place].what else { unreachable!("it was looked for") };
-        // Long after the setting.
-        for line in &mut lines[..place] {
-            if matches!(
-                line.what,
-                Observation::Decides { decided: Decided::Configure { .. }, .. } | Observation::Confirmed { .. }
-            ) {
-                line.at = line.at.saturating_sub(2_000_000);
+    for wanted in ["msg_presenter_only", "msg_emoji_only"] {
+        caught("settings_hold", |lines, rng| {
+            let place = any(lines, rng, |what| matches!(what, Observation::Failed { code, .. } if code == wanted));
+            let Observation::Failed { post, attempt, .. } = lines[place].what else {
+                unreachable!("it was looked for")
+            };
+            // Long after the setting.
+            for line in &mut lines[..place] {
+                if matches!(
+                    line.what,
+                    Observation::Decides { decided: Decided::Configure { .. }, .. } | Observation::Confirmed { .. }
+                ) {
+                    line.at = line.at.saturating_sub(2_000_000);
+                }
             }
-        }
-        let (id, position) = (EventId::new(), Position { epoch: 7, sequence: 2_000_000, index: 0 });
-        lines[place].what = Observation::Ok { post, attempt, id, position, status: 202, connected: None };
-        lines.sort_by_key(|line| line.at);
-    });
+            let (id, position) = (EventId::new(), Position { epoch: 7, sequence: 2_000_000, index: 0 });
+            lines[place].what = Observation::Ok { post, attempt, id, position, status: 202, connected: None };
+            lines.sort_by_key(|line| line.at);
+        });
+    }
 }
 
 #[test]
 fn a_post_refused_for_an_undone_setting_is_noticed() {
-    for code in ["msg_presenter_only", "현재 스트리머만 채팅을 보낼 수 있습니다."] {
+    for (code, wanted) in [
+        ("msg_presenter_only", "presenterOnly"),
+        ("현재 스트리머만 채팅을 보낼 수 있습니다.", "presenterOnly"),
+        ("msg_emoji_only", "emojiOnly"),
+        ("현재 이모지만 보낼 수 있습니다.", "emojiOnly"),
+    ] {
         caught("settings_end", |lines, rng| {
-            // The room, and when its last restriction was lifted.
+            // The room, and when its last restriction of that kind was lifted.
             let words: Vec<(usize, i64, bool)> = lines
                 .iter()
                 .enumerate()
                 .filter_map(|(line, entry)| match &entry.what {
-                    Observation::Decides { room: Some(room), decided: Decided::Configure { value, .. }, .. } => {
-                        Some((line, *room, value == "null"))
-                    }
+                    Observation::Decides {
+                        room: Some(room), decided: Decided::Configure { setting, value }, ..
+                    } => (setting == wanted).then_some((line, *room, value == "null")),
                     _ => None,
                 })
                 .collect();
-            let is_free = |(sent, answered, room, _): &(usize, usize, i64, i64)| {
+            let is_free = |(sent, answered, room, user): &(usize, usize, i64, i64)| {
+                // Presenters and moderators may write all the time.
+                if !VIEWERS.contains(user) {
+                    return false;
+                }
                 let last = words.iter().rfind(|(line, about, _)| about == room && line < sent);
                 let is_quiet = !words.iter().any(|(line, about, _)| about == room && (sent..answered).contains(&line));
                 last.is_some_and(|(line, _, is_over)| *is_over && lines[*line].at + 1_200_000 < lines[*sent].at)

@@ -4,15 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use chat::EventId;
 
-use super::{Decision, Place, Ruling, Source, View};
-use crate::deletions::{Deletions, Effect};
-use crate::history::Decided;
+use super::{Decision, MESSAGE, Place, Ruling, Source, View};
+use crate::deletions::{self, ChangeKind, Deletions, Effect, Posted, standing};
+use crate::history::{Decided, Swept};
 
 /// A decision of the log that deletes or restores a message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change {
-    pub(crate) decision: EventId,
-    pub(crate) restores: bool,
+    pub(crate) change: deletions::Change,
     /// Whether it clears the room.
     pub(crate) clears: bool,
     /// Its line in the log.
@@ -23,11 +22,35 @@ pub(crate) struct Change {
     pub(crate) confirmed: Option<usize>,
 }
 
+impl AsRef<deletions::Change> for Change {
+    fn as_ref(&self) -> &deletions::Change {
+        &self.change
+    }
+}
+
+impl Change {
+    pub(crate) fn decision(&self) -> EventId {
+        self.change.decision
+    }
+
+    /// Whether it deletes the message.
+    pub(crate) fn deletes(&self) -> bool {
+        matches!(self.change.kind, ChangeKind::Deletion | ChangeKind::Sweep)
+    }
+
+    /// Whether it is a sweep or the end of one, and clients are told of it as of a decision about each message.
+    pub(crate) fn is_of_a_sweep(&self) -> bool {
+        matches!(self.change.kind, ChangeKind::Sweep | ChangeKind::EndOf(_))
+    }
+}
+
 fn effect(ruling: &Ruling, place: &Place) -> Option<Effect> {
     Some(match ruling.kind {
         "message.deleted" => Effect::Delete(ruling.target?),
         "message.restored" => Effect::Restore(ruling.target?),
         "room.cleared" => Effect::Clear,
+        "room.swept" => Effect::Sweep { swept: ruling.swept?.clone(), at: place.sent? },
+        "sweep.undone" => Effect::Unsweep(ruling.target?),
         "user.banned" if ruling.room.is_some() => {
             Effect::Purge { user: ruling.user?, seconds: ruling.purge_seconds?, at: place.sent? }
         }
@@ -35,17 +58,25 @@ fn effect(ruling: &Ruling, place: &Place) -> Option<Effect> {
     })
 }
 
+/// A message of the room's log.
+fn posted(room: i64, place: &Place) -> Posted {
+    let user = place.user.unwrap_or_default();
+    let (message, sent, text) = (place.id, place.sent.unwrap_or_default(), place.text.unwrap_or_default().to_owned());
+    // In these histories nobody who posts is a moderator of the room.
+    Posted { message, user, sent, text, is_viewers: place.kind == MESSAGE && user != room }
+}
+
 impl<'a> View<'a> {
     /// Applies the decisions of each room to its messages.
     pub(super) fn follow_deletions(&mut self) {
         let rulings = || self.rulings.iter().filter(|ruling| ruling.source == Source::Log);
         let of_id: HashMap<EventId, &Ruling> = rulings().map(|ruling| (ruling.id, ruling)).collect();
-        let mut all = HashMap::new();
-        for room in self.rooms.values() {
+        let mut all: HashMap<EventId, Vec<Change>> = HashMap::new();
+        for (number, room) in &self.rooms {
             let mut deletions = Deletions::default();
             for place in &room.log {
                 if place.is_message {
-                    deletions.post(place.id, place.user.unwrap_or_default(), place.sent.unwrap_or_default());
+                    deletions.post(posted(*number, place));
                 } else if let Some(effect) = of_id.get(&place.id).and_then(|ruling| effect(ruling, place)) {
                     deletions.decide(place.id, effect);
                 }
@@ -55,8 +86,7 @@ impl<'a> View<'a> {
                     let ruling = of_id[&change.decision];
                     let decision = self.decision_of(ruling);
                     Change {
-                        decision: change.decision,
-                        restores: change.restores,
+                        change: *change,
                         clears: ruling.kind == "room.cleared",
                         line: ruling.line,
                         requested: decision.map_or(0, |decision| decision.request.invoked),
@@ -69,11 +99,17 @@ impl<'a> View<'a> {
         if !self.lost.is_empty() {
             let logged: HashSet<&str> = rulings().filter_map(|ruling| ruling.reason).collect();
             let is_lost = |decision: &&Decision| !decision.request.is_refused() && !logged.contains(decision.reason);
-            let lost = self.decisions.values().filter(is_lost).filter_map(|decision| match decision.decided {
-                Decided::Restore { target } => Some(*target),
-                _ => None,
-            });
-            self.perhaps_restored = lost.collect();
+            let (mut lost, mut undone) = (HashSet::new(), HashSet::new());
+            for decision in self.decisions.values().filter(is_lost) {
+                match decision.decided {
+                    Decided::Restore { target } => drop(lost.insert(*target)),
+                    Decided::Unsweep { target } => drop(undone.insert(*target)),
+                    _ => {}
+                }
+            }
+            let is_undone = |changes: &[Change]| changes.iter().any(|change| undone.contains(&change.decision()));
+            lost.extend(all.iter().filter(|(_, changes)| is_undone(changes)).map(|(message, _)| *message));
+            self.perhaps_restored = lost;
         }
         self.changes = all;
     }
@@ -95,43 +131,43 @@ impl<'a> View<'a> {
 
     /// The decision that deletes the message in the end: the first since its latest restoration.
     pub(crate) fn deletion(&self, message: EventId) -> Option<&Change> {
+        let changes = self.changes(message);
+        standing(changes).first().copied().filter(|_| !self.is_perhaps_restored(message))
+    }
+
+    /// The deletion that must hide the message's text at that line, and the line that shows so, for somebody who knows
+    /// at least the deletions that have such a line, and perhaps every restoration that was requested before.
+    pub(crate) fn hidden_from(
+        &self,
+        message: EventId,
+        line: usize,
+        known: impl Fn(&Change) -> Option<usize>,
+    ) -> Option<(&Change, usize)> {
         if self.is_perhaps_restored(message) {
             return None;
         }
-        let changes = self.changes(message);
-        let restored = changes.iter().rposition(|change| change.restores);
-        changes.get(restored.map_or(0, |place| place + 1))
+        let counts = |change: &&Change| if change.deletes() { known(change).is_some() } else { change.requested < line };
+        let change = *standing(self.changes(message).iter().filter(counts)).last()?;
+        Some((change, known(change)?))
     }
 
-    /// The deletion that must hide the message's text at that line, for a node that knows every decision that was
-    /// confirmed more than `within(decision)` microseconds before.
+    /// The same for a node that knows every decision that was confirmed more than `within(decision)` microseconds
+    /// before, with the line of the confirmation.
     pub(crate) fn hidden_by(
         &self,
         message: EventId,
         line: usize,
         within: impl Fn(&Change) -> u64,
     ) -> Option<(&Change, usize)> {
-        let changes = self.changes(message);
-        let is_known = |change: &Change| {
+        self.hidden_from(message, line, |change| {
             let confirmed = change.confirmed.filter(|confirmed| *confirmed < line)?;
             (self.at(line) > self.at(confirmed) + within(change)).then_some(confirmed)
-        };
-        let (place, confirmed) =
-            changes.iter().enumerate().rev().find_map(|(place, it)| Some((place, is_known(it)?)))?;
-        let change = &changes[place];
-        let may_be_back = self.may_be_restored(message, place, line);
-        (!change.restores && !may_be_back).then_some((change, confirmed))
+        })
     }
 
     /// Whether a disk may have lost a restoration of the message. It may have been archived before.
     pub(crate) fn is_perhaps_restored(&self, message: EventId) -> bool {
         self.perhaps_restored.contains(&message)
-    }
-
-    /// Whether a restoration after that decision was requested before the line.
-    pub(crate) fn may_be_restored(&self, message: EventId, decision: usize, line: usize) -> bool {
-        let mut later = self.changes(message)[decision + 1..].iter();
-        self.is_perhaps_restored(message) || later.any(|later| later.restores && later.requested < line)
     }
 
     /// Whether the decision, confirmed or of unknown outcome, deletes that message.
@@ -141,6 +177,7 @@ impl<'a> View<'a> {
                 Decided::Delete { target } => *target == place.id,
                 Decided::Clear => self.clears(decision, place),
                 Decided::Ban { user, purge_seconds: Some(_) } => self.purges(decision, *user, place),
+                Decided::Sweep { swept } => self.sweeps(decision, swept, place),
                 _ => false,
             }
     }
@@ -152,14 +189,22 @@ impl<'a> View<'a> {
         })
     }
 
-    /// If the log has both, its times decide.
     fn purges(&self, decision: &Decision, user: i64, place: &Place) -> bool {
-        let Some((_, message)) = self.logged.get(&place.id) else {
-            return place.user.is_none_or(|author| author == user);
-        };
-        match decision.request.accepted().filter(|(_, id, _)| self.logged.contains_key(id)) {
-            Some((_, id, _)) => self.changes(message.id).iter().any(|change| change.decision == id),
-            None => message.user == Some(user),
+        match self.logged.get(&place.id) {
+            Some((_, message)) => self.is_changed_by(message, decision).unwrap_or(message.user == Some(user)),
+            None => place.user.is_none_or(|author| author == user),
         }
+    }
+
+    fn sweeps(&self, decision: &Decision, swept: &Swept, place: &Place) -> bool {
+        let Some((room, message)) = self.logged.get(&place.id) else { return true };
+        let matches = || deletions::matches(swept, &posted(*room, message));
+        self.is_changed_by(message, decision).unwrap_or_else(matches)
+    }
+
+    /// Whether the decision is about the message. If the log has both, its times decide. None: it has not.
+    fn is_changed_by(&self, message: &Place, decision: &Decision) -> Option<bool> {
+        let (_, id, _) = decision.request.accepted().filter(|(_, id, _)| self.logged.contains_key(id))?;
+        Some(self.changes(message.id).iter().any(|change| change.decision() == id))
     }
 }

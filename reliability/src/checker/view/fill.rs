@@ -133,6 +133,7 @@ impl<'a> View<'a> {
                     recovered: *recovered,
                     fresh: *fresh,
                     frames: Vec::new(),
+                    parts: Vec::new(),
                     keepalives: Vec::new(),
                     strange: Vec::new(),
                     ended: None,
@@ -148,7 +149,7 @@ impl<'a> View<'a> {
                 if is_decision(kind) {
                     let room = Some(self.sessions[*session].room);
                     let (source, position, reason) = (Source::Socket, Some(position), reason.as_deref());
-                    let (user, purge_seconds) = (None, None);
+                    let (user, purge_seconds, swept) = (None, None, None);
                     self.rulings.push(Ruling {
                         source,
                         line,
@@ -160,6 +161,7 @@ impl<'a> View<'a> {
                         target,
                         reason,
                         purge_seconds,
+                        swept,
                     });
                 }
             }
@@ -244,6 +246,7 @@ impl<'a> View<'a> {
                 target,
                 reason,
                 purge_seconds,
+                swept,
                 sent,
                 stored,
             } => {
@@ -256,6 +259,7 @@ impl<'a> View<'a> {
                 if is_audited(audited) {
                     let (source, position, reason) = (Source::Log, Some(position), reason.as_deref());
                     let (room, target, purge_seconds, kind) = (*room, *target, *purge_seconds, audited);
+                    let swept = swept.as_ref();
                     self.rulings.push(Ruling {
                         source,
                         line,
@@ -267,6 +271,7 @@ impl<'a> View<'a> {
                         target,
                         reason,
                         purge_seconds,
+                        swept,
                     });
                 }
                 let mut text = text.as_deref();
@@ -311,7 +316,7 @@ impl<'a> View<'a> {
             Observation::Audited { room, id, position, kind, user, target, reason } => {
                 let (source, position, reason) = (Source::Archive, Some(*position), reason.as_deref());
                 let (room, id, user, target) = (*room, *id, *user, *target);
-                let purge_seconds = None;
+                let (purge_seconds, swept) = (None, None);
                 self.rulings.push(Ruling {
                     source,
                     line,
@@ -323,12 +328,13 @@ impl<'a> View<'a> {
                     target,
                     reason,
                     purge_seconds,
+                    swept,
                 });
             }
             Observation::Listed { room, id, kind, user, target, reason } => {
                 let (source, position, reason) = (Source::List, None, reason.as_deref());
                 let (room, id, user, target) = (*room, *id, *user, *target);
-                let purge_seconds = None;
+                let (purge_seconds, swept) = (None, None);
                 self.rulings.push(Ruling {
                     source,
                     line,
@@ -340,6 +346,7 @@ impl<'a> View<'a> {
                     target,
                     reason,
                     purge_seconds,
+                    swept,
                 });
             }
             Observation::Replayed { room, id, position, text, sent } => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chat::{EventId, Position};
 use jiff::Timestamp;
 
-use super::{Answer, Source, View};
+use super::{Answer, Part, Place, Session, Source, View};
 use crate::history::{MessageObservation, Observation, SeenAt};
 
 /// A hold in the log: its first copy.
@@ -105,18 +105,20 @@ impl<'a> View<'a> {
             }
             MessageObservation::Notice { id } => drop(self.messages.notices.insert(*id, line)),
             MessageObservation::Pinned { seen, pinned } => {
-                let session = match seen {
-                    SeenAt::Presenter(session) => sessions.get(session).map(|place| &self.sessions[*place]),
-                    SeenAt::Reader(session) => readers.get(session).map(|place| &self.readers[*place].session),
-                    SeenAt::Log | SeenAt::Replay => None,
-                };
-                if let Some(session) = session {
+                if let Some(session) = self.session(*seen, sessions, readers) {
                     let (room, node, pinned) = (session.room, session.node, *pinned);
                     self.messages.pinned.push(Pinned { line, room, node, pinned });
                 }
             }
             MessageObservation::PinRead { room, node, pinned } => {
                 self.messages.pins_read.push(Pinned { line, room: *room, node, pinned: *pinned });
+            }
+            MessageObservation::Part { seen, id, position, kind, sweep, target, text, members } => {
+                if let Some(session) = self.session(*seen, sessions, readers) {
+                    let (text, is_message, target) = (text.as_deref(), false, Some(*target));
+                    let place = Place { text, is_message, kind, target, ..Place::shown(line, *id, *position, "") };
+                    session.parts.push(Part { sweep: *sweep, place, members });
+                }
             }
             MessageObservation::Acknowledges { session, position } => {
                 if let Some(place) = sessions.get(session) {
@@ -132,6 +134,19 @@ impl<'a> View<'a> {
                 let (room, id, count, closed) = (*room, *id, *count, *closed);
                 self.messages.queue.push(Queued { line, room, id, count, reports, closed });
             }
+        }
+    }
+
+    fn session(
+        &mut self,
+        seen: SeenAt,
+        sessions: &HashMap<u32, usize>,
+        readers: &HashMap<u32, usize>,
+    ) -> Option<&mut Session<'a>> {
+        match seen {
+            SeenAt::Presenter(session) => sessions.get(&session).map(|place| &mut self.sessions[*place]),
+            SeenAt::Reader(session) => readers.get(&session).map(|place| &mut self.readers[*place].session),
+            SeenAt::Log | SeenAt::Replay => None,
         }
     }
 

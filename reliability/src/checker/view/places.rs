@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chat::{EventId, Position};
 use jiff::Timestamp;
 
-use crate::history::Dialect;
+use crate::history::{Dialect, Swept};
 
 /// The type of a message.
 pub(crate) const MESSAGE: &str = "message.posted";
@@ -115,17 +115,21 @@ pub(crate) struct Ruling<'a> {
     pub(crate) reason: Option<&'a str>,
     /// In the log: how far back a ban deletes the user's messages.
     pub(crate) purge_seconds: Option<u32>,
+    /// In the log: what a sweep deletes.
+    pub(crate) swept: Option<&'a Swept>,
 }
 
 /// The types of decision events that only their own request can have caused.
-const DECISIONS: [&str; 9] = [
+const DECISIONS: [&str; 11] = [
     "message.deleted",
     "message.restored",
     "moderator.added",
     "moderator.removed",
     "report.closed",
     "room.cleared",
+    "room.swept",
     "room.updated",
+    "sweep.undone",
     "user.banned",
     "user.unbanned",
 ];
@@ -151,6 +155,16 @@ pub(crate) struct Stream<'a> {
     pub(crate) acknowledged: Option<u64>,
 }
 
+/// What a sweep or its end did to a message, as a session received it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) sweep: EventId,
+    /// The event, with the message as its target.
+    pub(crate) place: Place<'a>,
+    /// Its further members, as a reader received them.
+    pub(crate) members: &'a [String],
+}
+
 /// A presenter's session, from its welcome to its end.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
@@ -164,6 +178,7 @@ pub(crate) struct Session<'a> {
     pub(crate) recovered: bool,
     pub(crate) fresh: bool,
     pub(crate) frames: Vec<Place<'a>>,
+    pub(crate) parts: Vec<Part<'a>>,
     /// The line and the position of each keepalive.
     pub(crate) keepalives: Vec<(usize, Option<Position>)>,
     /// Unexpected frames of `chat.v1`.
@@ -173,7 +188,12 @@ pub(crate) struct Session<'a> {
     pub(crate) is_replaced: bool,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// Every event that it received, parts of sweeps too.
+    pub(crate) fn received(&self) -> impl Iterator<Item = &Place<'a>> {
+        self.frames.iter().chain(self.parts.iter().map(|part| &part.place))
+    }
+
     /// The highest position that the session has reported.
     pub(crate) fn reached(&self) -> Option<Position> {
         let frames = self.frames.iter().map(|frame| frame.position);

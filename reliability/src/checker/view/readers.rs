@@ -70,6 +70,7 @@ impl<'a> View<'a> {
                     recovered: *recovered,
                     fresh: false,
                     frames: Vec::new(),
+                    parts: Vec::new(),
                     keepalives: Vec::new(),
                     strange: Vec::new(),
                     ended: None,

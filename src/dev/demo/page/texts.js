@@ -89,7 +89,7 @@ const KO = {
   language: '언어',
   countsTitle: '메시지가 있는 곳',
   accepted: '수락됨',
-  presenter: '방송자',
+  presenter: '스트리머',
   viewer: (user) => `시청자 ${user}`,
   archive: '아카이브',
   lost: '유실',
@@ -119,7 +119,7 @@ const KO = {
   purposes: {
     ingest: 'HTTP로 메시지 수락',
     'nats-server': '로그, fsync로 저장',
-    delivery: '방송자의 WebSocket',
+    delivery: '스트리머의 WebSocket',
     archiver: '로그를 MongoDB에 기록',
     mongod: '아카이브',
   },
@@ -153,13 +153,13 @@ const KO = {
   postUnknown: '2분 동안 응답이 없습니다. 저장되었을 수도 있습니다.',
   tryTitle: '직접 해 보기: 토큰과 curl 명령',
   tryHint: '토큰은 하루 동안 유효합니다. 명령은 프로젝트 폴더에서 실행하세요.',
-  moderator: '관리자',
+  moderator: '매니저',
   token: (name) => `토큰: ${name}`,
   copy: '복사',
   copied: '복사됨',
   copyThis: (what) => `복사: ${what}`,
   gone: '`dev`가 응답하지 않습니다. 다시 시작하면 이 페이지도 이어집니다.',
-  replaced: '다른 페이지나 프로그램이 이 방의 방송자 자리를 차지했습니다.',
+  replaced: '다른 페이지나 프로그램이 이 방의 스트리머 자리를 차지했습니다.',
   takeOver: '되찾기',
 };
 

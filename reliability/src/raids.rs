@@ -1,0 +1,193 @@
+//! Raids: some users write a few texts in many spellings, and moderators sweep that out while the last of them still
+//! write. Many sweeps are undone. Sometimes two moderators sweep, or undo, at once, and some of the messages are deleted
+//! or restored one by one as well.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chat::EventId;
+use fastrand::Rng;
+use futures_util::future::join_all;
+use reqwest::Client;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::ask::{Answer, client};
+use crate::history::{Decided, Surface, Swept};
+use crate::moderators::{Caller, FIRST_MODERATOR, Moderators};
+use crate::viewers::{Attempts, Viewers};
+
+/// The first of the two moderators who sweep.
+const FIRST_SWEEPER: i64 = FIRST_MODERATOR + 90;
+
+/// The users of raids. They write nothing else, and nobody bans or erases them.
+const RAIDERS: std::ops::Range<i64> = 5_000..5_006;
+
+/// The number of texts of a raid.
+const TEXTS: u64 = 3;
+
+/// The number of messages of a raid.
+const MESSAGES: std::ops::Range<u64> = 4..13;
+
+/// The pause between two raids, in milliseconds.
+const PAUSE_MS: std::ops::Range<u64> = 500..2_500;
+
+/// How long a sweep stands before it is undone, in milliseconds.
+const STANDS_MS: std::ops::Range<u64> = 50..3_000;
+
+/// The number of attempts at a message of unknown outcome.
+const ATTEMPTS: u32 = 4;
+
+/// The body of a request for a sweep.
+pub(crate) fn request(swept: &Swept, reason: &str) -> Value {
+    let Swept { texts, similarity, users, seconds_back } = swept;
+    let mut rule = Map::new();
+    rule.extend(texts.as_ref().map(|texts| ("texts".to_owned(), json!(texts))));
+    let similarity = similarity.map(|percent| f64::from(percent) / 100.0);
+    rule.extend(similarity.map(|similarity| ("similarity".to_owned(), json!(similarity))));
+    rule.extend(users.as_ref().map(|users| ("users".to_owned(), json!(users))));
+    json!({ "rule": rule, "secondsBack": seconds_back, "reason": reason })
+}
+
+/// A message of a raid.
+struct Wave {
+    post: u64,
+    user: i64,
+    text: String,
+}
+
+impl Moderators {
+    /// Lets raids happen and sweeps them until the stop.
+    pub(crate) async fn sweep_raids(&self, viewers: &Viewers, stop: &CancellationToken) -> anyhow::Result<()> {
+        let sweepers = [Caller::with_scope(FIRST_SWEEPER)?, Caller::with_scope(FIRST_SWEEPER + 1)?];
+        let (client, mut rng) = (client()?, Rng::with_seed(self.seed ^ 0x5eeb));
+        for raid in 1_u64.. {
+            let pause = Duration::from_millis(rng.u64(PAUSE_MS));
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return Ok(());
+            }
+            let room = if rng.bool() { 1 } else { rng.i64(1..=self.rooms) };
+            let count = rng.u64(MESSAGES);
+            let waves: Vec<Wave> = (0..count).map(|wave| self.wave(viewers, room, raid, wave)).collect();
+            let (first, late) = waves.split_at(waves.len() - rng.usize(..3));
+            let mut forks: Vec<Rng> = waves.iter().map(|_| rng.fork()).collect();
+            let (of_first, of_late) = forks.split_at_mut(first.len());
+            let posted: Vec<EventId> = post_all(viewers, &client, room, first, of_first).await;
+            if let Some(target) = rng.choice(&posted).copied().filter(|_| rng.u32(..3) == 0) {
+                self.ask(&sweepers[0], Some(room), Decided::Delete { target }, &mut rng).await;
+            }
+            let [one, other] = [(); 2].map(|()| swept(raid, &mut rng));
+            let (by_two, mut fork) = (rng.u32(..3) == 0, rng.fork());
+            let (_, one, other) = tokio::join!(
+                post_all(viewers, &client, room, late, of_late),
+                self.sweep(&sweepers[0], room, one, &mut rng),
+                async { if by_two { self.sweep(&sweepers[1], room, other, &mut fork).await } else { None } },
+            );
+            if let Some(target) = rng.choice(&posted).copied().filter(|_| rng.u32(..4) == 0) {
+                self.ask(&sweepers[1], Some(room), Decided::Restore { target }, &mut rng).await;
+            }
+            // The first of them always, so that even a short run has some.
+            let undone = |sweep: Option<EventId>, rng: &mut Rng| sweep.filter(|_| raid < 4 || rng.u32(..3) > 0);
+            let (one, other) = (undone(one, &mut rng), undone(other, &mut rng));
+            tokio::time::sleep(Duration::from_millis(rng.u64(STANDS_MS))).await;
+            tokio::join!(
+                self.undo(&sweepers[0], room, one, &mut rng),
+                self.undo(&sweepers[1], room, other, &mut fork),
+            );
+        }
+        Ok(())
+    }
+
+    fn wave(&self, viewers: &Viewers, room: i64, raid: u64, wave: u64) -> Wave {
+        let post = viewers.posts.fetch_add(1, Ordering::Relaxed);
+        // The presenter says the same, and no sweep by a text is about that.
+        let user = if wave == 1 { room } else { RAIDERS.start + wave as i64 % (RAIDERS.end - RAIDERS.start) };
+        Wave { post, user, text: spelled(&text(raid, wave % TEXTS), wave) }
+    }
+
+    /// Its id, if it was confirmed.
+    async fn sweep(&self, caller: &Caller, room: i64, swept: Swept, rng: &mut Rng) -> Option<EventId> {
+        match self.ask(caller, Some(room), Decided::Sweep { swept }, rng).await {
+            Answer::Accepted { id, .. } => Some(id),
+            Answer::Refused { .. } | Answer::Unknown(_) => None,
+        }
+    }
+
+    async fn undo(&self, caller: &Caller, room: i64, sweep: Option<EventId>, rng: &mut Rng) {
+        if let Some(target) = sweep {
+            self.ask(caller, Some(room), Decided::Unsweep { target }, rng).await;
+        }
+    }
+}
+
+/// One of the texts of a raid. No other post has it.
+fn text(raid: u64, number: u64) -> String {
+    format!("raid {raid} of club {number}")
+}
+
+/// The text with other letters in upper case for each number below 256.
+fn spelled(text: &str, number: u64) -> String {
+    let mut letters = 0;
+    let spell = |letter: char| {
+        if !letter.is_ascii_alphabetic() {
+            return letter;
+        }
+        letters += 1;
+        if letters <= 8 && number >> (letters - 1) & 1 == 1 { letter.to_ascii_uppercase() } else { letter }
+    };
+    text.chars().map(spell).collect()
+}
+
+/// A rule against the raid.
+fn swept(raid: u64, rng: &mut Rng) -> Swept {
+    let texts = (rng.u32(..4) > 0).then(|| (0..rng.u64(1..=TEXTS)).map(|number| text(raid, number)).collect());
+    let names_users = texts.is_none() || rng.u32(..4) == 0;
+    let users = names_users.then(|| (RAIDERS.start..RAIDERS.start + rng.i64(1..5)).collect());
+    // Some reach back into the raid only in part, and those by users alone into earlier raids.
+    let seconds_back = if rng.u32(..4) == 0 { 1 } else { rng.u32(5..120) };
+    // 90 %: the texts of one raid are similar, and to those of some others. 80 %: of most others, too.
+    let similarity = texts.as_ref().and_then(|_| rng.choice([None, None, Some(90), Some(80)]).flatten());
+    Swept { texts, similarity, users, seconds_back }
+}
+
+/// Posts the messages at once. Returns the ids of those that were accepted.
+async fn post_all(
+    viewers: &Viewers,
+    client: &Client,
+    room: i64,
+    waves: &[Wave],
+    forks: &mut [Rng],
+) -> Vec<EventId> {
+    let posts = waves.iter().zip(forks).map(|(wave, rng)| post(viewers, client, room, wave, rng));
+    join_all(posts).await.into_iter().flatten().collect()
+}
+
+async fn post(viewers: &Viewers, client: &Client, room: i64, wave: &Wave, rng: &mut Rng) -> Option<EventId> {
+    let Wave { post, user, ref text } = *wave;
+    let (key, text) = (Some(format!("{:x}-raid-{post}", viewers.seed)), text.clone());
+    let attempts = Attempts { viewers, client, post, room, user, key, text, extras: None };
+    let mut node = rng.usize(..viewers.ingest.len());
+    for attempt in 1..=ATTEMPTS {
+        match attempts.make(attempt, node, Surface::V1).await {
+            Answer::Accepted { id, is_held, .. } => return Some(id).filter(|_| !is_held),
+            Answer::Refused { .. } => return None,
+            Answer::Unknown(_) => node = (node + 1) % viewers.ingest.len(),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_spellings_of_a_text_are_one_text() {
+        let text = text(7, 1);
+        let spellings: HashSet<String> = (0..256).map(|number| spelled(&text, number)).collect();
+        assert_eq!(spellings.len(), 256);
+        assert!(spellings.iter().all(|spelling| spelling.eq_ignore_ascii_case(&text)));
+    }
+}
