@@ -173,7 +173,7 @@ pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
     let interval = config.retention.sweep.get();
     // Whoever notices that the log lost its end starts over, so once is enough.
     while let Err(failure) = service::repeat_lost(&database, &log).await {
-        tracing::warn!("cannot repeat an erasure that the log has lost, retrying: {failure}");
+        tracing::warn!("cannot check whether the log has lost an erasure, retrying: {failure}");
         sleep(REPEAT_PAUSE.min(interval)).await;
     }
     loop {

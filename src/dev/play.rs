@@ -40,7 +40,7 @@ pub async fn play(arguments: &PlayArguments) -> anyhow::Result<Report> {
         Speed::Times(times) => Some(times),
     };
     let bar = ProgressBar::new(lines.len() as u64);
-    bar.set_style(ProgressStyle::with_template("{elapsed_precise} {wide_bar} {pos}/{len} {per_sec}{msg}")?);
+    bar.set_style(ProgressStyle::with_template("{elapsed_precise} {wide_bar} {pos}/{len} {per_sec:1}{msg}")?);
     let options = Options { speed, room, in_flight: IN_FLIGHT, patience: PATIENCE };
     let progress = {
         let bar = bar.clone();
