@@ -86,8 +86,11 @@ fn a_keepalive_ahead_of_the_frames_is_noticed() {
     for invariant in ["positions_never_go_back", "presenters_miss_nothing"] {
         caught(invariant, |lines, rng| {
             // The next frame now comes after a keepalive that says that nothing is missing.
+            let erased = of_erased_users(lines);
             let (one, other) = neighbours(lines, rng, |what| match what {
-                Observation::Frame { session, .. } if is_v1(*session) => Some(i64::from(*session)),
+                Observation::Frame { session, id, .. } if is_v1(*session) && !erased.contains(id) => {
+                    Some(i64::from(*session))
+                }
                 _ => None,
             });
             let (Observation::Frame { session, .. }, Observation::Frame { id: lost, position, .. }) =
