@@ -19,9 +19,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use message::extras;
 pub use message::{MessageObservation, SeenAt};
 pub use observation::Observation;
-pub use parts::{
-    Beginning, Decided, Dialect, LostEvent, Phase, Reading, ReviewVerdict, StreamState, Surface, Swept,
-};
+pub use parts::{Beginning, Decided, Dialect, LostEvent, Phase, Reading, ReviewVerdict, StreamState, Surface, Swept};
 pub use readers::{ReaderObservation, ReaderView};
 
 /// A line of a history.

@@ -90,10 +90,7 @@ impl Moderators {
             let undone = |sweep: Option<EventId>, rng: &mut Rng| sweep.filter(|_| raid < 4 || rng.u32(..3) > 0);
             let (one, other) = (undone(one, &mut rng), undone(other, &mut rng));
             tokio::time::sleep(Duration::from_millis(rng.u64(STANDS_MS))).await;
-            tokio::join!(
-                self.undo(&sweepers[0], room, one, &mut rng),
-                self.undo(&sweepers[1], room, other, &mut fork),
-            );
+            tokio::join!(self.undo(&sweepers[0], room, one, &mut rng), self.undo(&sweepers[1], room, other, &mut fork),);
         }
         Ok(())
     }
@@ -151,13 +148,7 @@ fn swept(raid: u64, rng: &mut Rng) -> Swept {
 }
 
 /// Posts the messages at once. Returns the ids of those that were accepted.
-async fn post_all(
-    viewers: &Viewers,
-    client: &Client,
-    room: i64,
-    waves: &[Wave],
-    forks: &mut [Rng],
-) -> Vec<EventId> {
+async fn post_all(viewers: &Viewers, client: &Client, room: i64, waves: &[Wave], forks: &mut [Rng]) -> Vec<EventId> {
     let posts = waves.iter().zip(forks).map(|(wave, rng)| post(viewers, client, room, wave, rng));
     join_all(posts).await.into_iter().flatten().collect()
 }

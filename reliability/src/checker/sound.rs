@@ -100,7 +100,7 @@ struct Event {
 
 /// A line whose positions are not known yet.
 enum Draft {
-    Ready(Observation),
+    Ready(Box<Observation>),
     Ok {
         post: u64,
         attempt: u32,
@@ -146,7 +146,7 @@ struct World {
 pub(crate) fn history(seed: u64) -> Vec<Line> {
     let mut world = World {
         rng: Rng::with_seed(seed),
-        drafts: vec![(0, Draft::Ready(begins(seed))), (0, Draft::Ready(Observation::Phase { phase: Phase::Load }))],
+        drafts: Vec::new(),
         events: Vec::new(),
         accepted: Vec::new(),
         deleted: Vec::new(),
@@ -158,6 +158,8 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
         pinned: BTreeSet::new(),
         served: Vec::new(),
     };
+    world.draft(0, begins(seed));
+    world.draft(0, Observation::Phase { phase: Phase::Load });
     for step in 0..STEPS {
         let now = (step + 10) * 50 * MS;
         if world.allow_again(now) {
@@ -195,7 +197,7 @@ fn begins(seed: u64) -> Observation {
 
 impl World {
     fn draft(&mut self, at: u64, what: Observation) {
-        self.drafts.push((at, Draft::Ready(what)));
+        self.drafts.push((at, Draft::Ready(Box::new(what))));
     }
 
     fn between(&mut self, from: u64, to: u64) -> u64 {

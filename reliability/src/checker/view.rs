@@ -197,7 +197,7 @@ impl<'a> View<'a> {
     }
 
     /// The request of each event in the log, found by the text of a message or the reason of a decision. That of a
-    /// released message is the request for its release.
+    /// released message is the request for its release, and of several requests for one report the first.
     pub(crate) fn asked_for(&self) -> HashMap<EventId, &Request<'a>> {
         let texts = self.logged.values().map(|(_, place)| (place.id, place.text));
         let texts = texts.chain(self.messages.holds.values().map(|hold| (hold.id, hold.text)));
@@ -209,7 +209,17 @@ impl<'a> View<'a> {
             let decision = self.decisions.get(self.reasons.get(ruling.reason?)?)?;
             Some((ruling.id, &decision.request))
         });
-        messages.chain(decisions).collect()
+        let mut asked_for: HashMap<EventId, &Request> = HashMap::new();
+        for (id, request) in decisions {
+            let known = asked_for.entry(id).or_insert(request);
+            if request.invoked < known.invoked {
+                *known = request;
+            }
+        }
+        for (id, request) in messages {
+            asked_for.entry(id).or_insert(request);
+        }
+        asked_for
     }
 
     /// The event in the log, for readers of that epoch.

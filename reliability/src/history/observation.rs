@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Beginning, Decided, Dialect, LostEvent, MessageObservation, Phase, ReaderObservation, Reading, ReviewVerdict,
-    Swept,
+    Beginning, Decided, Dialect, LostEvent, MessageObservation, Phase, ReaderObservation, Reading, ReviewVerdict, Swept,
 };
 
 /// One observation.

@@ -37,7 +37,7 @@ impl World {
         let mut lines: Vec<(u64, Observation)> = Vec::new();
         for (at, draft) in self.drafts {
             let what = match draft {
-                Draft::Ready(what) => what,
+                Draft::Ready(what) => *what,
                 Draft::Ok { post, attempt, room, id, status } => {
                     let served = self.served.iter().any(|(own, from, to)| *own == room && (*from..*to).contains(&at));
                     // The original's surface states presence only to presenters.

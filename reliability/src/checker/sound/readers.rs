@@ -108,7 +108,7 @@ impl World {
             }
             begins = ends + 100 * MS;
         }
-        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
+        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(Box::new(what)))));
     }
 }
 

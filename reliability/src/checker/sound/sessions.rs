@@ -92,7 +92,7 @@ impl World {
                 begins += 16_000 * MS;
             }
         }
-        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
+        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(Box::new(what)))));
     }
 
     /// The sessions of the original's dialect. The server closes some when the next one begins: they lose nothing.
@@ -157,6 +157,6 @@ impl World {
                 cursor = lose(cursor, begins);
             }
         }
-        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
+        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(Box::new(what)))));
     }
 }

@@ -146,7 +146,8 @@ impl<'a> View<'a> {
         if self.is_perhaps_restored(message) {
             return None;
         }
-        let counts = |change: &&Change| if change.deletes() { known(change).is_some() } else { change.requested < line };
+        let counts =
+            |change: &&Change| if change.deletes() { known(change).is_some() } else { change.requested < line };
         let change = *standing(self.changes(message).iter().filter(counts)).last()?;
         Some((change, known(change)?))
     }
