@@ -122,7 +122,8 @@ impl Streams {
     {
         let (pieces, mut waiting) = mpsc::channel(WAITING);
         let sink = Sink { pieces, stall_timeout: self.stall_timeout };
-        let (produced, end) = (produce(sink.clone()), sink);
+        // Boxed: it is large, and each future around it would have room for it again.
+        let (produced, end) = (Box::pin(produce(sink.clone())), sink);
         let stop = self.stop.clone();
         self.tasks.spawn(for_same_request(async move {
             // Moves the permit as a whole into the task, not the time alone.
