@@ -297,6 +297,8 @@ async fn a_silent_server_makes_the_outcome_unknown_within_the_deadline() {
     let log =
         support::connect(&nats::Config { append_deadline: Span::from_millis(500), ..config(&server.url()) }, "test")
             .await;
+    // Nothing is sent before the log's clock is known.
+    log.append(&message(1, "before")).await.unwrap();
 
     server.pause();
     let started = Instant::now();
