@@ -22,10 +22,8 @@ const WAITS: u64 = 10_000 * MS;
 impl World {
     /// A message that waits for a moderator, and what becomes of it.
     pub(super) fn hold(&mut self, now: u64, post: u64) {
-        let room = self.rng.i64(1..=ROOMS);
-        if self.quiet.contains_key(&room) {
-            return;
-        }
+        let rooms: Vec<i64> = (1..=ROOMS).filter(|room| !self.quiet.contains_key(room)).collect();
+        let Some(room) = self.rng.choice(rooms) else { return };
         let (user, text, node) = (WAITING, format!("text {post}"), "ingest-0".to_owned());
         let key = format!("key {post}");
         let id = EventId::derived(PresenterIdx::try_from(room).ok(), UserIdx::try_from(user).unwrap(), &key);
@@ -38,7 +36,8 @@ impl World {
         let (until, waiting, target) = (Some(stored + WAITS), text.clone(), Some(id));
         self.events.push(Event { id: EventId::of_hold(id), user, until, waiting, target, ..held });
         let decided = now + self.between(1_000 * MS, 3_000 * MS);
-        let is_released = match self.rng.u32(..5) {
+        // In turn, so that each history has all of them.
+        let is_released = match self.events.iter().filter(|event| event.kind == "message.held").count() % 5 {
             0 => return,
             fate => fate > 2,
         };

@@ -147,9 +147,12 @@ fn a_notice_that_is_a_message_somewhere_is_noticed() {
     });
 }
 
-/// A trace and its message.
+/// A trace and its message, which is of nobody who is erased.
 fn trace<'a>(lines: &'a mut [Line], rng: &mut Rng) -> &'a mut MessageObservation {
-    let place = seen(lines, rng, |seen| matches!(seen, MessageObservation::Traced { .. }));
+    let erased = of_erased_users(lines);
+    let is_owed =
+        |seen: &MessageObservation| matches!(seen, MessageObservation::Traced { id, .. } if !erased.contains(id));
+    let place = seen(lines, rng, is_owed);
     let Observation::Message(trace) = &mut lines[place].what else { unreachable!("it was looked for") };
     trace
 }
