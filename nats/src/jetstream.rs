@@ -4,6 +4,7 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::{self, ErrorCode, kv, stream};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -110,6 +111,18 @@ pub(crate) async fn find_stream(jetstream: &jetstream::Context, name: &str) -> R
         },
         Err(elapsed) => Err(Error::JetStream { doing: DOING, source: elapsed.into() }),
     }
+}
+
+/// The message with that sequence. None: the stream does not have it, or not any more.
+pub(crate) async fn message_at<I>(stream: &stream::Stream<I>, sequence: u64) -> Result<Option<StreamMessage>, Error> {
+    let asking = async {
+        match stream.get_raw_message(sequence).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == stream::RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    request("reading a message of a stream", asking).await
 }
 
 /// A time of the server's, from the client's type.

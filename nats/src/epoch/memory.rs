@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{self, Stream};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::Error;
-use crate::jetstream::{request, timestamp};
+use crate::jetstream::{message_at, request, timestamp};
 
 /// This many of the latest messages are remembered, and ever fewer of the older ones: one in two, in four, in eight.
 /// For a log of a thousand million messages that is about 6,000, or 300 KB.
@@ -122,13 +122,7 @@ pub(crate) async fn first_look(memory: &Memory, stream: &Stream) -> Result<(), E
     let samples = looked_at(state.first_sequence, state.last_sequence);
     let mut messages = futures_util::stream::iter(samples)
         .map(|sequence| async move {
-            let message = async {
-                match stream.get_raw_message(sequence).await {
-                    Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                    answer => answer.map(Some),
-                }
-            };
-            let message = request("reading a message of a stream", message).await?;
+            let message = message_at(stream, sequence).await?;
             Ok::<_, Error>(message.map(|message| (sequence, timestamp(message.time))))
         })
         .buffered(LOOKS_AT_ONCE);
@@ -185,13 +179,7 @@ async fn compare(stream: &Stream, info: &stream::Info, sequence: u64, stored: Ti
     if sequence > info.state.last_sequence {
         return Ok(Compared::Different);
     }
-    let message = async {
-        match stream.get_raw_message(sequence).await {
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            answer => answer.map(Some),
-        }
-    };
-    Ok(match request("reading a message of a stream", message).await? {
+    Ok(match message_at(stream, sequence).await? {
         Some(message) if timestamp(message.time) == stored => Compared::Same,
         Some(_) => Compared::Different,
         // Messages leave the log only at its beginning. If the beginning has not passed this one, the server has lost

@@ -1,14 +1,13 @@
 //! Looks up single events, at a position or by id. It is for questions of people: a reader of many events tails the
 //! log.
 
-use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use chat::{EventId, Position, PresenterIdx};
 use futures_util::{StreamExt as _, stream};
 
 use crate::context::Context;
 use crate::epoch::evidence;
 use crate::error::Error;
-use crate::jetstream::{find_stream, request, timestamp};
+use crate::jetstream::{find_stream, message_at, request, timestamp};
 use crate::partition;
 use crate::read::entry::{Entry, entries};
 
@@ -65,15 +64,9 @@ pub(crate) async fn find(
 /// The events of a batch. Empty if the log no longer has it, if it was stored after its expiry, or if it shows that the
 /// log has lost its end: then its positions are not known yet.
 async fn batch(context: &Context, partition: u32, sequence: u64) -> Result<Vec<Entry>, Error> {
-    let asking = async {
-        let stream: Stream<()> = context.jetstream.get_stream_no_info(partition::stream(partition)).await?;
-        match stream.get_raw_message(sequence).await {
-            Ok(message) => Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Some(message)),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    };
-    let Some(message) = request("reading a batch of the log", asking).await? else { return Ok(Vec::new()) };
+    let asking = context.jetstream.get_stream_no_info(partition::stream(partition));
+    let stream = request("asking for a stream of the log", asking).await?;
+    let Some(message) = message_at(&stream, sequence).await? else { return Ok(Vec::new()) };
     let timeline = context.timelines.get(partition);
     if evidence::against(timeline, sequence, Some(&message.headers)).is_some() {
         return Ok(Vec::new());
