@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chat::UserIdx;
-use mongodb::bson::{DateTime, doc, serialize_to_bson};
+use mongodb::bson::{DateTime, Document, doc, serialize_to_bson};
 use mongodb::options::ReturnDocument;
 
 use crate::mongo::database::Database;
@@ -45,12 +45,8 @@ pub(crate) async fn place(
     if begin(database, erasure).await?.epochs != epochs {
         let collection = database.erasures();
         // It is about more now, and is done again even if it was done.
-        let update = doc! {
-            "$set": { "epochs": epochs, "state": state(ErasureState::Running) },
-            "$unset": { "finishedAt": "", "expiresAt": "" },
-        };
         let this = doc! { "_id": &erasure.id };
-        database.ask(async move { collection.update_one(this, update).await }).await?;
+        database.ask(async move { collection.update_one(this, running_in(&epochs)).await }).await?;
     }
     record(database, erasure, positions).await
 }
@@ -179,13 +175,17 @@ pub(crate) async fn reopen(database: &Database, known: &ErasureDocument, epochs:
     let unchanged = doc! {
         "_id": &known.id, "state": state(ErasureState::Done), "positions": &known.positions, "epochs": &known.epochs,
     };
-    let update = doc! {
-        "$set": { "epochs": epochs, "state": state(ErasureState::Running) },
-        "$unset": { "finishedAt": "", "expiresAt": "" },
-    };
-    let collection = database.erasures();
+    let (collection, update) = (database.erasures(), running_in(epochs));
     let updated = database.ask(async move { collection.update_one(unchanged, update).await }).await?;
     Ok(updated.modified_count == 1)
+}
+
+/// Sets an erasure to running in a log of these epochs.
+fn running_in(epochs: &[i64]) -> Document {
+    doc! {
+        "$set": { "epochs": epochs, "state": state(ErasureState::Running) },
+        "$unset": { "finishedAt": "", "expiresAt": "" },
+    }
 }
 
 fn state(state: ErasureState) -> mongodb::bson::Bson {
