@@ -124,6 +124,14 @@ fn about(what: &Observation) -> Option<EventId> {
     }
 }
 
+/// The messages that are parts of a sweep or of its end, as clients were told.
+fn parts(lines: &[Line]) -> impl Iterator<Item = EventId> {
+    lines.iter().filter_map(|line| match line.what {
+        Observation::Message(MessageObservation::Part { target, .. }) => Some(target),
+        _ => None,
+    })
+}
+
 /// Whether somebody wanted to restore the message, or the end of a sweep restored it.
 fn is_restored(lines: &[Line], message: EventId) -> bool {
     lines.iter().any(|line| match &line.what {

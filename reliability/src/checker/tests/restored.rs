@@ -108,16 +108,11 @@ fn a_purge_of_more_than_was_asked_for_is_noticed() {
         let Observation::Logged { room: Some(wanted), id: ban, .. } = lines[ban].what else {
             unreachable!("it was looked for")
         };
-        let decided = |what: &Observation| matches!(what, Observation::Logged { target: Some(_), .. });
-        let targets: Vec<EventId> = lines
-            .iter()
-            .filter(|line| decided(&line.what))
-            .filter_map(|line| match line.what {
-                Observation::Logged { target, .. } => target,
-                Observation::Message(MessageObservation::Part { target, .. }) => Some(target),
-                _ => None,
-            })
-            .collect();
+        let of_decisions = lines.iter().filter_map(|line| match line.what {
+            Observation::Logged { target, .. } => target,
+            _ => None,
+        });
+        let targets: HashSet<EventId> = of_decisions.chain(parts(lines)).collect();
         lines.retain(|line| {
             !matches!(
                 &line.what,
@@ -141,15 +136,12 @@ fn a_purge_of_more_than_was_asked_for_is_noticed() {
 #[test]
 fn a_message_that_is_shown_without_its_text_before_anybody_deletes_it_is_noticed() {
     caught("nothing_is_deleted_unasked", |lines, rng| {
-        let touched: Vec<EventId> = lines
-            .iter()
-            .filter_map(|line| match line.what {
-                Observation::Archived { id, deleted: Some(_), .. } => Some(id),
-                Observation::Logged { target, .. } => target,
-                Observation::Message(MessageObservation::Part { target, .. }) => Some(target),
-                _ => None,
-            })
-            .collect();
+        let decided = lines.iter().filter_map(|line| match line.what {
+            Observation::Archived { id, deleted: Some(_), .. } => Some(id),
+            Observation::Logged { target, .. } => target,
+            _ => None,
+        });
+        let touched: HashSet<EventId> = decided.chain(parts(lines)).collect();
         lines.retain(|line| {
             !matches!(
                 line.what,

@@ -149,13 +149,7 @@ fn a_sweep_that_deletes_in_the_archive_what_it_does_not_match_is_noticed() {
             let purges = matches!(decided, Decided::Ban { purge_seconds: Some(_), .. });
             !purges && !matches!(decided, Decided::Clear | Decided::Delete { .. })
         });
-        let swept: HashSet<EventId> = lines
-            .iter()
-            .filter_map(|line| match line.what {
-                Observation::Message(MessageObservation::Part { target, .. }) => Some(target),
-                _ => None,
-            })
-            .collect();
+        let swept: HashSet<EventId> = parts(lines).collect();
         let place = any(lines, rng, |what| match what {
             Observation::Archived { id, deleted: None, .. } => !swept.contains(id),
             _ => false,

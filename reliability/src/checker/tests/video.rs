@@ -146,13 +146,7 @@ fn a_followed_replay_that_skips_a_message_is_noticed() {
     caught("video_is_followed_in_order", |lines, rng| {
         lines.retain(|line| !matches!(line.what, Observation::Breaks { .. } | Observation::Heals { .. }));
         // A message that is not deleted later, and was never swept.
-        let of_sweeps: HashSet<EventId> = lines
-            .iter()
-            .filter_map(|line| match line.what {
-                Observation::Message(MessageObservation::Part { target, .. }) => Some(target),
-                _ => None,
-            })
-            .collect();
+        let of_sweeps: HashSet<EventId> = parts(lines).collect();
         let is_replayed = |wanted: EventId| {
             let is_it =
                 |what: &Observation| matches!(what, Observation::ReplayedBesideVideo { id, .. } if *id == wanted);
