@@ -171,7 +171,7 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
 /// earlier versions did not write, finishes abandoned erasures. Never ends.
 pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
     let interval = config.retention.sweep.get();
-    // Whoever notices that the log lost its end starts over, so once is enough.
+    // A role that notices a loss exits and starts again, so one check per start is enough.
     while let Err(failure) = service::repeat_lost(&database, &log).await {
         tracing::warn!("cannot check whether the log has lost an erasure, retrying: {failure}");
         sleep(REPEAT_PAUSE.min(interval)).await;

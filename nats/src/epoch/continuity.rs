@@ -177,7 +177,7 @@ pub(crate) async fn amend(context: &Context) {
             }
         }
     });
-    // Whoever started after the loss goes on with what is recorded.
+    // Without an answer the recorded loss stands.
     let _ = timeout(AMENDED_WITHIN, amending).await;
 }
 
