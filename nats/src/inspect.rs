@@ -1,21 +1,18 @@
 //! The state of NATS for `chatting-server check`: each server, and the log compared with the configuration. It changes
 //! nothing. It needs permission to ask for the account, the streams and their consumers.
 
-use async_nats::jetstream::consumer::pull;
-use async_nats::jetstream::stream::{self, ConsumerErrorKind};
-use async_nats::jetstream::{self, ErrorCode};
+use async_nats::jetstream::{self, stream};
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 use crate::capacity::Fill;
 use crate::config::Config;
 use crate::connection;
 use crate::epoch::timeline::Timeline;
 use crate::error::Error;
-use crate::jetstream::{REQUEST_TIMEOUT, find_stream, request};
+use crate::jetstream::{find_consumer, find_stream, request};
 use crate::partition;
 use crate::read::clock::Clock;
 use crate::read::consume::{difference_of_reader, durable};
@@ -189,11 +186,8 @@ async fn look_at_reader(
     timeline: &Timeline,
     reader: &str,
 ) -> ReaderState {
-    const DOING: &str = "asking for a consumer";
-    let durable = durable(timeline, reader);
-    let asking = jetstream.get_consumer_from_stream::<pull::Config, _, _>(durable, stream);
-    match timeout(REQUEST_TIMEOUT, asking).await {
-        Ok(Ok(consumer)) => {
+    match find_consumer(jetstream, stream, &durable(timeline, reader)).await {
+        Ok(Some(consumer)) => {
             let info = consumer.cached_info();
             ReaderState::Present {
                 waiting: info.num_pending,
@@ -201,13 +195,8 @@ async fn look_at_reader(
                 differences: difference_of_reader(&info.config),
             }
         }
-        Ok(Err(error)) => match error.kind() {
-            ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND => {
-                ReaderState::Missing
-            }
-            _ => ReaderState::Unknown(Error::JetStream { doing: DOING, source: error.into() }),
-        },
-        Err(elapsed) => ReaderState::Unknown(Error::JetStream { doing: DOING, source: elapsed.into() }),
+        Ok(None) => ReaderState::Missing,
+        Err(error) => ReaderState::Unknown(error),
     }
 }
 

@@ -3,8 +3,10 @@
 use std::future::IntoFuture;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::context::{GetStreamErrorKind, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::ConsumerErrorKind;
 use async_nats::jetstream::{self, ErrorCode, kv, stream};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -111,6 +113,26 @@ pub(crate) async fn find_stream(jetstream: &jetstream::Context, name: &str) -> R
         },
         Err(elapsed) => Err(Error::JetStream { doing: DOING, source: elapsed.into() }),
     }
+}
+
+/// The consumer of a stream with that name, if it exists.
+pub(crate) async fn find_consumer(
+    jetstream: &jetstream::Context,
+    stream: &str,
+    durable: &str,
+) -> Result<Option<PullConsumer>, Error> {
+    let asking = async {
+        match jetstream.get_consumer_from_stream::<pull::Config, _, _>(durable, stream).await {
+            Ok(consumer) => Ok(Some(consumer)),
+            Err(error) => match error.kind() {
+                ConsumerErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::CONSUMER_NOT_FOUND => {
+                    Ok(None)
+                }
+                _ => Err(error),
+            },
+        }
+    };
+    request("asking for a consumer", asking).await
 }
 
 /// The message with that sequence. None: the stream does not have it, or not any more.

@@ -102,6 +102,12 @@ impl Timeline {
         self.segments.iter().zip(ends).map(|(segment, end)| (segment.epoch, segment.first.max(1), end))
     }
 
+    /// The timelines before each loss, the latest first, each with the first sequence that was lost.
+    pub(crate) fn earlier(&self) -> impl Iterator<Item = (Timeline, u64)> {
+        let before = |length: usize| Timeline { segments: self.segments[..length].to_vec() };
+        (1..self.segments.len()).rev().map(move |length| (before(length), self.segments[length].first))
+    }
+
     /// Whether the log has lost its end at least once.
     pub(crate) fn has_forks(&self) -> bool {
         self.segments.len() > 1
@@ -243,6 +249,13 @@ mod tests {
         assert_eq!(timeline().spans().collect::<Vec<_>>(), [(10, 1, 48), (20, 49, 59), (30, 60, u64::MAX)]);
         let begin: Vec<u64> = (0..100).filter(|sequence| timeline().begins_at(*sequence)).collect();
         assert_eq!(begin, [49, 60]);
+    }
+
+    #[test]
+    fn the_timelines_before_each_loss_are_known() {
+        let earlier: Vec<(String, u64)> = timeline().earlier().map(|(one, lost)| (one.to_string(), lost)).collect();
+        assert_eq!(earlier, [("a@0,14@49".to_owned(), 60), ("a@0".to_owned(), 49)]);
+        assert_eq!(Timeline::new(10).earlier().count(), 0);
     }
 
     #[test]

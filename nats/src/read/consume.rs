@@ -19,7 +19,7 @@ use crate::epoch::evidence;
 use crate::epoch::memory::other_message;
 use crate::epoch::timeline::Timeline;
 use crate::error::Error;
-use crate::jetstream::{request, timestamp};
+use crate::jetstream::{find_consumer, request, timestamp};
 use crate::partition;
 use crate::read::entry::{Entry, Malformed, entries};
 use crate::read::pull::Pull;
@@ -203,7 +203,12 @@ async fn follow(
     let stream = same_stream(&context, partition).await?;
     let (timeline, memory) = (context.timelines.get(partition).clone(), context.memories[partition as usize].clone());
     let weak = Arc::downgrade(&context);
-    let config = pull::Config { durable_name: Some(durable(&timeline, name)), ..reader() };
+    let config = pull::Config {
+        durable_name: Some(durable(&timeline, name)),
+        deliver_policy: begins(&context, partition, name).await?,
+        ..reader()
+    };
+    // Of two processes that create it with different beginnings, one is refused, and tries again.
     let consumer = request("creating a consumer", stream.create_consumer(config)).await?;
     let bytes = (PREFETCH_BYTES / context.memories.len()).max(MIN_PREFETCH_BYTES);
     let mut batches = Pull::start(&context.jetstream, consumer, PREFETCH, bytes).await?;
@@ -273,11 +278,35 @@ fn reader() -> pull::Config {
     }
 }
 
+/// Where a reader begins, or began. After the log lost its end it goes on after what its predecessor acknowledged, so
+/// that it does not hand out the whole log again. Without a predecessor it begins with the oldest batch.
+async fn begins(context: &Context, partition: u32, name: &str) -> Result<DeliverPolicy, Error> {
+    let (jetstream, timeline, stream) =
+        (&context.jetstream, context.timelines.get(partition), partition::stream(partition));
+    if !timeline.has_forks() {
+        return Ok(reader().deliver_policy);
+    }
+    if let Some(present) = find_consumer(jetstream, &stream, &durable(timeline, name)).await? {
+        return Ok(present.cached_info().config.deliver_policy);
+    }
+    for (earlier, lost_from) in timeline.earlier() {
+        if let Some(predecessor) = find_consumer(jetstream, &stream, &durable(&earlier, name)).await? {
+            let acknowledged = predecessor.cached_info().ack_floor.stream_sequence;
+            // What it acknowledged beyond is lost, and other batches may stand there.
+            let start_sequence = (acknowledged + 1).min(lost_from);
+            return Ok(DeliverPolicy::ByStartSequence { start_sequence });
+        }
+    }
+    Ok(reader().deliver_policy)
+}
+
 /// The settings of an existing reader that differ.
 pub(crate) fn difference_of_reader(present: &consumer::Config) -> Vec<Difference> {
     let wanted = reader();
+    let goes_on = matches!(present.deliver_policy, DeliverPolicy::ByStartSequence { .. });
+    let begins = if goes_on { present.deliver_policy } else { wanted.deliver_policy };
     let differences = [
-        difference("deliver_policy", present.deliver_policy, wanted.deliver_policy),
+        difference("deliver_policy", present.deliver_policy, begins),
         difference("ack_policy", present.ack_policy, wanted.ack_policy),
         difference("ack_wait", present.ack_wait, wanted.ack_wait),
         difference("max_ack_pending", present.max_ack_pending, wanted.max_ack_pending),
@@ -287,8 +316,8 @@ pub(crate) fn difference_of_reader(present: &consumer::Config) -> Vec<Difference
     differences.into_iter().flatten().collect()
 }
 
-/// The durable name of a reader. After the log lost its end the name is another one, and that reader starts from the
-/// oldest batch: the old reader would skip new batches that have the sequences of the lost part.
+/// The durable name of a reader. After the log lost its end the name is another one: the old reader would skip new
+/// batches that have the sequences of the lost part.
 pub(crate) fn durable(timeline: &Timeline, name: &str) -> String {
     if timeline.has_forks() { format!("{name}-{:x}", timeline.epoch()) } else { name.to_owned() }
 }
