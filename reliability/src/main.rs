@@ -91,7 +91,8 @@ struct RunArguments {
     /// Let one fault in three last from 30 s to 150 s
     #[arg(long)]
     long: bool,
-    /// Damage the log's files: truncate them, flip a bit, or restore an older copy. Not with --cluster
+    /// Damage the log's files: truncate them, flip a bit, lose the durable readers, or restore an older copy. Not with
+    /// --cluster
     #[arg(long, conflicts_with = "cluster")]
     damage: bool,
     /// The chatting-server to test. Default: the one beside this program

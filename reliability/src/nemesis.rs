@@ -16,6 +16,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::fault::FORGET_READERS;
 use self::fault::{Fault, deck};
 use crate::history::{Observation, Recorder};
 use crate::system::{Kind, Link, Part, System};
@@ -136,6 +137,7 @@ impl Nemesis {
             Fault::PowerLoss(kind) => making.lose_power(&[making.part(kind, rng)]).await?,
             Fault::Blackout => making.lose_power(&system.parts.iter().collect::<Vec<_>>()).await?,
             Fault::Truncate | Fault::FlipBit => making.damage_log(rng).await?,
+            Fault::ForgetReaders => making.forget_readers(rng).await?,
             Fault::Restore => making.restore_log(rng).await?,
             Fault::CutOff => making.cut_off(rng).await?,
             Fault::Cut(link) => making.cut(link, rng).await,

@@ -7,6 +7,7 @@ use chat::EventId;
 use super::Findings;
 use super::view::{Change, Decision, Place, SETTLE_US, Session, View};
 use crate::history::Decided;
+use crate::nemesis::FORGET_READERS;
 
 /// How long after the confirmation a message may still be in transit to a presenter: it was written to the socket
 /// before the deletion arrived, and is read later, on a busy machine.
@@ -15,8 +16,8 @@ const ON_ITS_WAY_US: u64 = 2_000_000;
 /// 40 s: a batch that a killed archiver held is redelivered after 30 s.
 const HANDED_OUT_AGAIN_US: u64 = 40_000_000;
 
-/// 180 s: after the log lost its end, archivers restart and read all of it again before new events. One hour of chat
-/// took 150 s on a busy machine.
+/// 180 s: if the log's server forgets how far the archivers have read, they read all of the log again before new
+/// events. One hour of chat took 150 s on a busy machine.
 const READ_AGAIN_US: u64 = 180_000_000;
 
 /// 5 s: the archive marks the messages of a cleared room in steps of 1,000. Those of an hour took 3.6 s on a busy
@@ -26,7 +27,8 @@ const CLEARED_WITHIN_US: u64 = 5_000_000;
 /// Whether the archive may not have reached the decision yet.
 pub(super) fn lags(view: &View, decided: u64, at: u64) -> bool {
     view.disturbed(&["nats", "mongod", "archiver"], decided, at, HANDED_OUT_AGAIN_US)
-        || view.faulty(decided, at, READ_AGAIN_US, |fault| fault.kind.starts_with("archiver ended by itself"))
+        || view.faulty(decided, at, READ_AGAIN_US, |fault| fault.kind == FORGET_READERS)
+        || view.faulty(decided, at, HANDED_OUT_AGAIN_US, |fault| fault.kind.starts_with("archiver ended by itself"))
 }
 
 /// A message whose text was shown although a deletion must have hidden it: the deletion and its confirmation, and the

@@ -1,6 +1,6 @@
 //! Damages the log: its last file is truncated or has a flipped bit when its server starts, or the whole store is
 //! restored from an older copy. Servers started on copies of the store before and after show which events were lost.
-//! Only these are excused.
+//! Only these are excused. Or the server forgets its durable readers, so that archivers read a whole stream again.
 
 use std::collections::HashSet;
 use std::fs::OpenOptions;
@@ -38,7 +38,7 @@ impl Making<'_> {
         stop(&mut server, rng).await?;
         let store = self.store(part);
         let before = self.content(&store).await?;
-        let file = last_file(&store, rng)?;
+        let file = last_file(&random_stream(&store, rng)?)?;
         let bytes = std::fs::metadata(&file)?.len();
         ensure!(bytes > 0, "{} is empty", file.display());
         let opened = OpenOptions::new().read(true).write(true).open(&file)?;
@@ -53,6 +53,15 @@ impl Making<'_> {
         }
         opened.sync_all()?;
         self.note_lost(&before, &self.content(&store).await?);
+        start_patiently(part, &mut server).await
+    }
+
+    pub(super) async fn forget_readers(&self, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.part(Kind::Nats, rng);
+        let mut server = part.server.lock().await;
+        self.breaks(vec![part.name.clone()]);
+        stop(&mut server, rng).await?;
+        std::fs::remove_dir_all(random_stream(&self.store(part), rng)?.join("obs"))?;
         start_patiently(part, &mut server).await
     }
 
@@ -112,20 +121,25 @@ async fn stop(server: &mut Server, rng: &mut Rng) -> anyhow::Result<()> {
     if rng.bool() { server.kill() } else { server.terminate(GRACE).await.map(drop) }
 }
 
-/// The last file of a random stream of the log.
-fn last_file(store: &Path, rng: &mut Rng) -> anyhow::Result<PathBuf> {
+/// The folder of a random stream of the log.
+fn random_stream(store: &Path, rng: &mut Rng) -> anyhow::Result<PathBuf> {
     let streams = std::fs::read_dir(store.join("jetstream/$G/streams")).context("the store has no streams")?;
     let mut folders = Vec::new();
     for stream in streams {
         let stream = stream?;
         if stream.file_name().to_string_lossy().starts_with("CHAT_") {
-            folders.push(stream.path().join("msgs"));
+            folders.push(stream.path());
         }
     }
     folders.sort();
     ensure!(!folders.is_empty(), "the store has no stream of the log");
+    Ok(folders.swap_remove(rng.usize(..folders.len())))
+}
+
+/// The last file of a stream's messages.
+fn last_file(stream: &Path) -> anyhow::Result<PathBuf> {
     let mut last = None;
-    for file in std::fs::read_dir(&folders[rng.usize(..folders.len())])? {
+    for file in std::fs::read_dir(stream.join("msgs"))? {
         let file = file?.path();
         let is_block = file.extension().is_some_and(|extension| extension == "blk");
         let number = file.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());

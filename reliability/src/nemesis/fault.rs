@@ -2,6 +2,9 @@
 
 use crate::system::{Kind, System};
 
+/// The name of [`Fault::ForgetReaders`].
+pub(crate) const FORGET_READERS: &str = "forget the readers of the log";
+
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -47,6 +50,8 @@ pub(super) enum Fault {
     /// The last file of the log is truncated, or has a flipped bit, when its server starts.
     Truncate,
     FlipBit,
+    /// The log's server forgets how far the archivers have read.
+    ForgetReaders,
     /// The log is restored from a backup, and `setup --new-epoch` declares it.
     Restore,
     /// Connections are reset.
@@ -106,6 +111,7 @@ impl Fault {
             Fault::ClockStep(kind) => format!("clock step of {}", kind.word()),
             Fault::Truncate => "truncate the log".to_owned(),
             Fault::FlipBit => "flip a bit of the log".to_owned(),
+            Fault::ForgetReaders => FORGET_READERS.to_owned(),
             Fault::Restore => "restore the log".to_owned(),
             Fault::Cut(link) => format!("reset {link}"),
             Fault::HoldUp(link) => format!("half-open {link}"),
@@ -125,7 +131,9 @@ impl Fault {
             Fault::KillQuorum(kind) | Fault::PauseQuorum(kind) => kind.word(),
             Fault::KillLeader | Fault::PauseLeader | Fault::KillFollower | Fault::PauseFollower => Kind::Nats.word(),
             Fault::KillPrimary | Fault::StepDown => Kind::Mongod.word(),
-            Fault::CutOff | Fault::Truncate | Fault::FlipBit | Fault::Restore => Kind::Nats.word(),
+            Fault::CutOff | Fault::Truncate | Fault::FlipBit | Fault::ForgetReaders | Fault::Restore => {
+                Kind::Nats.word()
+            }
             Fault::FullDisk(kind) | Fault::PowerLoss(kind) | Fault::ClockStep(kind) => kind.word(),
             Fault::Stall(kind) | Fault::SlowDisk(kind) | Fault::FailingDisk(kind) => kind.word(),
             Fault::Blackout => "everything",
@@ -161,7 +169,7 @@ pub(super) fn deck(words: &[String], system: &System) -> Vec<Fault> {
         possible.extend(ROLES.map(Fault::ClockStep));
     }
     if system.damage {
-        possible.extend([Fault::Truncate, Fault::FlipBit, Fault::Restore]);
+        possible.extend([Fault::Truncate, Fault::FlipBit, Fault::ForgetReaders, Fault::Restore]);
     }
     // There is no proxy between members of a replica set and their clients, and not every run has a review hook.
     let is_there = |name: &&str| system.links.iter().any(|link| link.name == *name);
