@@ -58,7 +58,8 @@ impl Event {
     /// All of them.
     fn deletions<'e>(&self, room: &[&'e Event], at: u64) -> Vec<&'e Event> {
         let mut deletions: Vec<&Event> = Vec::new();
-        for decision in room.iter().filter(|event| (self.stored + 1..=at).contains(&event.stored)) {
+        let until = |stored: u64| room.partition_point(|event| event.stored <= stored);
+        for decision in room.get(until(self.stored)..until(at)).unwrap_or_default() {
             match decision.kind {
                 "message.restored" if decision.target == Some(self.id) => deletions.clear(),
                 "sweep.undone" => deletions.retain(|earlier| Some(earlier.id) != decision.target),
@@ -76,14 +77,16 @@ impl Event {
             ("sweep.undone", Some(sweep)) => ("message.restored", sweep),
             _ => return Vec::new(),
         };
+        let Some(deleting) = room.iter().find(|event| event.id == sweep) else { return Vec::new() };
         let concerns = |message: &&&Event| {
-            let hiding = message.deletions(room, self.stored - 1);
-            let is_earlier = message.text.is_some() && message.stored < self.stored;
-            let is_concerned = match self.kind {
-                "room.swept" => self.deletes(message) && hiding.iter().all(|decision| decision.kind == self.kind),
-                _ => hiding.len() == 1 && Some(hiding[0].id) == self.target,
-            };
-            is_earlier && is_concerned
+            let is_earlier = message.text.is_some() && message.stored < deleting.stored;
+            is_earlier && deleting.deletes(message) && {
+                let hiding = message.deletions(room, self.stored - 1);
+                match self.kind {
+                    "room.swept" => hiding.iter().all(|decision| decision.kind == self.kind),
+                    _ => hiding.len() == 1 && hiding[0].id == sweep,
+                }
+            }
         };
         let parts = room.iter().filter(concerns).map(|message| {
             let text = message.text.clone().filter(|_| self.target.is_some() && message.deletion(room, at).is_none());
