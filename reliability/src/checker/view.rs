@@ -222,9 +222,15 @@ impl<'a> View<'a> {
         asked_for
     }
 
-    /// The event in the log, for readers of that epoch.
+    /// The event in the log, for readers of that epoch. An event of every room has a copy in each stream.
     pub(crate) fn place_of(&self, id: EventId, epoch: u64) -> Option<&Place<'a>> {
-        self.logged.get(&id).map(|(_, place)| place).or_else(|| self.everywhere.get(&(id, epoch)))
+        let copy = || self.everywhere.get(&(id, epoch));
+        // What was appended before a loss was noticed is under the new epoch.
+        let under_another_epoch = || {
+            let stream = self.streams.iter().find(|stream| stream.epochs.contains(&epoch))?;
+            stream.epochs.iter().find_map(|other| self.everywhere.get(&(id, *other)))
+        };
+        self.logged.get(&id).map(|(_, place)| place).or_else(copy).or_else(under_another_epoch)
     }
 
     /// Whether it is an event of every room.
