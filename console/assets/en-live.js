@@ -77,6 +77,9 @@ export const enLive = {
   'sweep.explained':
     'Deletes every message that meets all conditions; without users, only messages of viewers. Undo it within 12 hours.',
   'sweep.texts': 'One of these texts (one per line)',
+  'sweep.similarity': 'Also similar texts',
+  'sweep.onlyEqual': 'No',
+  'sweep.atLeast': 'At least {percent} similar',
   'sweep.users': 'By one of these users (numbers)',
   'sweep.label': 'Label',
   'sweep.anyLabel': 'With or without',
@@ -95,6 +98,7 @@ export const enLive = {
   'sweep.apply': 'Delete',
   'sweep.applyTo': 'Delete {messages}',
   'sweep.moreTexts': 'and {count} more',
+  'sweep.orSimilar': 'or similar ({percent})',
   'sweep.ofUsers': 'users: {count}',
   'sweep.ofLabel': 'label {label}',
   'sweep.within': 'last {length}',
