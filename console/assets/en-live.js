@@ -5,7 +5,8 @@
 export const enLive = {
   'live.list': 'Messages of the room',
   'live.room': 'Settings',
-  'live.perSecond': 'msg/s',
+  'live.perSecond': '{rate}/s',
+  'live.rate': 'Messages a second',
   'live.unseen': '{count} new ↓',
   'live.gap': 'Messages may be missing here. The search has them.',
   'live.empty': 'No messages in the last minutes. New ones appear here.',
@@ -77,6 +78,9 @@ export const enLive = {
   'sweep.explained':
     'Deletes every message that meets all conditions; without users, only messages of viewers. Undo it within 12 hours.',
   'sweep.texts': 'One of these texts (one per line)',
+  'sweep.similarity': 'Also similar texts',
+  'sweep.onlyEqual': 'No',
+  'sweep.atLeast': 'At least {percent} similar',
   'sweep.users': 'By one of these users (numbers)',
   'sweep.label': 'Label',
   'sweep.anyLabel': 'With or without',
@@ -95,6 +99,7 @@ export const enLive = {
   'sweep.apply': 'Delete',
   'sweep.applyTo': 'Delete {messages}',
   'sweep.moreTexts': 'and {count} more',
+  'sweep.orSimilar': 'or similar ({percent})',
   'sweep.ofUsers': 'users: {count}',
   'sweep.ofLabel': 'label {label}',
   'sweep.within': 'last {length}',

@@ -58,6 +58,11 @@ export function number(value, digits = 0) {
   return formatter(Intl.NumberFormat, { maximumFractionDigits: digits }).format(value);
 }
 
+/** A part of one. @param {number} value */
+export function percent(value) {
+  return formatter(Intl.NumberFormat, { style: 'percent' }).format(value);
+}
+
 /** Milliseconds as a player shows them: `1:02:03`. @param {number} ms */
 export function offset(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1_000));

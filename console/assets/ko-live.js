@@ -5,7 +5,8 @@
 export const koLive = {
   'live.list': '방의 메시지',
   'live.room': '설정',
-  'live.perSecond': '개/초',
+  'live.perSecond': '초당 {rate}개',
+  'live.rate': '초당 메시지 수',
   'live.unseen': '새 메시지 {count}개 ↓',
   'live.gap': '이 부분의 메시지가 빠졌을 수 있습니다. 검색에서 확인할 수 있습니다.',
   'live.empty': '최근 몇 분 동안 메시지가 없습니다. 새 메시지가 여기에 나타납니다.',
@@ -77,6 +78,9 @@ export const koLive = {
   'sweep.explained':
     '조건을 모두 만족하는 메시지를 한 번에 삭제합니다. 사용자 번호를 넣지 않으면 시청자의 메시지만 삭제합니다. 12시간 안에 취소할 수 있습니다.',
   'sweep.texts': '다음 문구 중 하나 (한 줄에 하나)',
+  'sweep.similarity': '비슷한 문구도 포함',
+  'sweep.onlyEqual': '아니요',
+  'sweep.atLeast': '{percent} 이상 비슷하면',
   'sweep.users': '다음 사용자 중 한 명 (번호)',
   'sweep.label': '표시',
   'sweep.anyLabel': '상관없음',
@@ -95,6 +99,7 @@ export const koLive = {
   'sweep.apply': '삭제',
   'sweep.applyTo': '메시지 {messages}개 삭제',
   'sweep.moreTexts': '외 {count}개',
+  'sweep.orSimilar': '또는 비슷한 문구 ({percent})',
   'sweep.ofUsers': '사용자 {count}명',
   'sweep.ofLabel': '표시 {label}',
   'sweep.within': '최근 {length}',

@@ -1,8 +1,11 @@
 // @ts-check
 /**
  * Which messages of the stream a sweep would delete, from the answer of its dry run. The answer names the latest. Others
- * are known by the text of one of these. Each that is marked would be deleted. Some that would be may have no mark.
+ * are known by the text of one of these, or by their similarity. Each that is marked would be deleted. Some that would be
+ * may have no mark.
  */
+
+import { similarTo } from './similarity.js';
 
 /** @typedef {import('./message-row.js').Message} Message */
 /** @typedef {import('./sweep-rule.js').Sweep} Sweep */
@@ -12,6 +15,7 @@ export class Marks {
   #secondsBack;
   #ids;
   #texts;
+  #isSimilar;
   /** Whether the rule looks at texts: whatever is no condition about the author or the flags does. */
   #isAboutTexts;
 
@@ -20,7 +24,9 @@ export class Marks {
     this.#rule = rule;
     this.#secondsBack = secondsBack;
     this.#ids = new Set(latest.map(({ id }) => id));
-    this.#texts = new Set([...latest.map(({ text }) => text), ...(rule.texts ?? [])]);
+    const { texts = [], similarity } = rule;
+    this.#texts = new Set([...latest.map(({ text }) => text), ...texts]);
+    this.#isSimilar = similarity ? similarTo(texts, similarity) : () => false;
     this.#isAboutTexts = Object.keys(rule).some((name) => !['users', 'label'].includes(name));
   }
 
@@ -33,8 +39,8 @@ export class Marks {
       !notice &&
       (users ? users.includes(Number(user.idx)) : user.role === 'viewer') &&
       (!label || flags.includes(label)) &&
-      (!this.#isAboutTexts || this.#texts.has(text)) &&
-      Date.parse(sentAt) >= now - this.#secondsBack * 1_000
+      Date.parse(sentAt) >= now - this.#secondsBack * 1_000 &&
+      (!this.#isAboutTexts || this.#texts.has(text) || this.#isSimilar(text))
     );
   }
 }

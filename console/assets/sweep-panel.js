@@ -7,13 +7,13 @@
 import { ApiError } from './api.js';
 import { card } from './card.js';
 import { field, fill, h, select, userText } from './dom.js';
-import { number } from './format.js';
+import { number, percent } from './format.js';
 import { t } from './i18n.js';
 import { flagName, nameOf, rowAction } from './message-row.js';
 import { sweep, trySweep } from './moderation.js';
 import { explain, isAbort, Outcome } from './outcome.js';
 import { Marks } from './sweep-marks.js';
-import { MOST_MINUTES, sweepOf } from './sweep-rule.js';
+import { MOST_MINUTES, SIMILARITIES, sweepOf } from './sweep-rule.js';
 
 /** @typedef {import('./message-row.js').Message} Message */
 
@@ -32,6 +32,7 @@ export class SweepPanel {
   #onChange;
   #onSwept;
   #texts = h('textarea', { name: 'texts', rows: 2, spellcheck: 'false' });
+  #similarity;
   #users = h('input', { name: 'users', autocomplete: 'off' });
   #label;
   #minutes = h('input', { name: 'minutes', type: 'number', min: 1, max: MOST_MINUTES, required: true, value: '10' });
@@ -61,6 +62,8 @@ export class SweepPanel {
     this.#onSwept = onSwept;
     const names = [...new Set([...LABELS, ...labels])].map((label) => [label, flagName(label)]);
     this.#label = select({ '': t('sweep.anyLabel'), ...Object.fromEntries(names) }, '', { name: 'label' });
+    const grades = SIMILARITIES.map((grade) => [grade, t('sweep.atLeast', { percent: percent(grade) })]);
+    this.#similarity = select({ '': t('sweep.onlyEqual'), ...Object.fromEntries(grades) }, '', { name: 'similarity' });
     const submit = (/** @type {Event} */ event) => {
       event.preventDefault();
       this.#sweep();
@@ -69,13 +72,14 @@ export class SweepPanel {
       'form',
       { class: 'sweep-form', on: { submit } },
       field(t('sweep.texts'), this.#texts),
+      field(t('sweep.similarity'), this.#similarity),
       field(t('sweep.users'), this.#users),
       h('div', { class: 'pair' }, field(t('sweep.label'), this.#label), field(t('sweep.minutes'), this.#minutes)),
       this.#authors,
       field(t('reason'), this.#reason),
       h('div', { class: 'sweep-foot' }, this.#found, this.#apply, this.#outcome.element),
     );
-    for (const control of [this.#texts, this.#users, this.#label, this.#minutes]) {
+    for (const control of [this.#texts, this.#similarity, this.#users, this.#label, this.#minutes]) {
       control.addEventListener('input', () => this.#changed());
     }
     this.element = card({ title: t('sweep.title'), onClose }, h('p', { class: 'quiet' }, t('sweep.explained')), form);
@@ -153,6 +157,7 @@ export class SweepPanel {
     try {
       const wanted = sweepOf({
         texts: this.#texts.value,
+        similarity: this.#similarity.value,
         users: this.#users.value,
         label: this.#label.value,
         minutes: this.#minutes.value,

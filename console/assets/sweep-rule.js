@@ -1,7 +1,7 @@
 // @ts-check
 /** What a sweep deletes: as the form has it, as the API takes it, and in words. */
 
-import { length, number } from './format.js';
+import { length, number, percent } from './format.js';
 import { t } from './i18n.js';
 import { flagName } from './message-row.js';
 
@@ -13,15 +13,21 @@ export const MOST_MINUTES = 60;
 /** Texts of a rule that its description shows. */
 const SHOWN_TEXTS = 3;
 
-/** @typedef {{ texts?: string[], users?: number[], label?: string }} Rule */
+/** How similar a text may have to be: 0.8 finds a sentence of which a word differs. */
+export const SIMILARITIES = [0.9, 0.8, 0.65];
+
+/** @typedef {{ texts?: string[], similarity?: number, users?: number[], label?: string }} Rule */
 /** @typedef {{ rule: Rule, secondsBack: number }} Sweep */
-/** @typedef {{ texts: string, users: string, label: string, minutes: string }} Fields one text or number a line */
+/**
+ * @typedef {{ texts: string, similarity: string, users: string, label: string, minutes: string }} Fields one text or
+ *   number a line
+ */
 
 /**
  * The sweep that the fields describe, or null while there is no condition. Throws an error for the user.
  * @param {Fields} fields @returns {Sweep | null}
  */
-export function sweepOf({ texts, users, label, minutes }) {
+export function sweepOf({ texts, similarity, users, label, minutes }) {
   const lines = unique(texts.split('\n').map((text) => text.trim()));
   const numbers = unique(users.split(/[\s,]+/)).map(Number);
   if (lines.length > MOST_TEXTS) throw new Error(t('sweep.tooManyTexts', { most: MOST_TEXTS }));
@@ -33,7 +39,7 @@ export function sweepOf({ texts, users, label, minutes }) {
   }
   if (lines.length + numbers.length === 0 && !label) return null;
   const rule = {
-    ...(lines.length > 0 && { texts: lines }),
+    ...(lines.length > 0 && { texts: lines, ...(similarity && { similarity: Number(similarity) }) }),
     ...(numbers.length > 0 && { users: numbers }),
     ...(label && { label }),
   };
@@ -44,12 +50,13 @@ export function sweepOf({ texts, users, label, minutes }) {
  * The rule in words. The rules of sweeps from before an erasure have no text.
  * @param {Rule} rule @param {number} [secondsBack]
  */
-export function describe({ texts, users, label, ...others }, secondsBack) {
+export function describe({ texts, similarity, users, label, ...others }, secondsBack) {
   const parts = [];
   if (texts?.length) {
     const shown = texts.slice(0, SHOWN_TEXTS).map((text) => `“${text}”`);
     const more = texts.length - shown.length;
-    parts.push(shown.join(', ') + (more > 0 ? ` ${t('sweep.moreTexts', { count: number(more) })}` : ''));
+    const listed = shown.join(', ') + (more > 0 ? ` ${t('sweep.moreTexts', { count: number(more) })}` : '');
+    parts.push(listed + (similarity ? ` ${t('sweep.orSimilar', { percent: percent(similarity) })}` : ''));
   }
   if (users?.length) parts.push(t('sweep.ofUsers', { count: number(users.length) }));
   if (label) parts.push(t('sweep.ofLabel', { label: flagName(label) }));

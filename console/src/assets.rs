@@ -94,6 +94,7 @@ impl Assets {
             "session.js"
             "settings-panel.js"
             "sign-in.js"
+            "similarity.js"
             "sweep-bar.js"
             "sweep-catch-up.js"
             "sweep-marks.js"

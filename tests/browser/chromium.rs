@@ -67,7 +67,7 @@ impl Chromium {
         let tab = format!("{}/json/new?about:blank", self.url);
         let tab: Value = testkit::client().build().unwrap().put(tab).send().await.unwrap().json().await.unwrap();
         let (socket, _) = connect_async(tab["webSocketDebuggerUrl"].as_str().unwrap()).await.unwrap();
-        let page = Page { socket: Mutex::new((socket, 0)) };
+        let page = Page { socket: Mutex::new(Connection { socket, last: 0 }) };
         page.load(url).await;
         page
     }
@@ -97,8 +97,7 @@ impl Drop for Chromium {
 /// A page in a tab.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// The connection to the tab, and the number of the last command.
-    socket: Mutex<(WebSocketStream<MaybeTlsStream<TcpStream>>, u64)>,
+    socket: Mutex<Connection>,
 }
 
 impl Page {
@@ -146,18 +145,67 @@ impl Page {
 
     /// Sends a command of the DevTools protocol and waits for its answer.
     pub(crate) async fn command(&self, method: &str, parameters: Value) -> Value {
-        let mut guard = self.socket.lock().await;
-        let (socket, id) = &mut *guard;
-        *id += 1;
-        let command = json!({ "id": *id, "method": method, "params": parameters });
-        socket.send(Message::text(command.to_string())).await.unwrap();
+        let mut connection = self.socket.lock().await;
+        let id = connection.send(method, parameters).await;
         loop {
-            let message = timeout(PATIENCE, socket.next()).await.expect("chromium does not answer");
-            let Message::Text(text) = message.expect("chromium went away").unwrap() else { continue };
-            let answer: Value = serde_json::from_str(&text).unwrap();
-            if answer["id"] == *id {
+            let answer = connection.next().await;
+            if answer["id"] == id {
                 assert!(answer.get("error").is_none(), "{method}: {}", answer["error"]);
                 return answer["result"].clone();
+            }
+        }
+    }
+
+    /// Begins to record what the browser's threads do, in these categories of its trace events.
+    pub(crate) async fn record(&self, categories: &[&str]) {
+        let categories = json!({ "includedCategories": categories, "excludedCategories": ["*"] });
+        self.command("Tracing.start", json!({ "traceConfig": categories, "transferMode": "ReportEvents" })).await;
+    }
+
+    /// Ends the recording. Its events come in no order.
+    pub(crate) async fn recorded(&self) -> Vec<Value> {
+        let mut connection = self.socket.lock().await;
+        connection.send("Tracing.end", json!({})).await;
+        let mut events = Vec::new();
+        loop {
+            let mut message = connection.next().await;
+            match message["method"].as_str() {
+                Some("Tracing.dataCollected") => {
+                    let Value::Array(more) = message["params"]["value"].take() else { panic!("no events: {message}") };
+                    events.extend(more);
+                }
+                Some("Tracing.tracingComplete") => {
+                    assert_eq!(message["params"]["dataLossOccurred"], false, "the browser lost trace events");
+                    return events;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The connection to a tab, and the number of the last command.
+#[derive(Debug)]
+struct Connection {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    last: u64,
+}
+
+impl Connection {
+    /// Returns the number of the command.
+    async fn send(&mut self, method: &str, parameters: Value) -> u64 {
+        self.last += 1;
+        let command = json!({ "id": self.last, "method": method, "params": parameters });
+        self.socket.send(Message::text(command.to_string())).await.unwrap();
+        self.last
+    }
+
+    /// The next answer or event.
+    async fn next(&mut self) -> Value {
+        loop {
+            let message = timeout(PATIENCE, self.socket.next()).await.expect("chromium does not answer");
+            if let Message::Text(text) = message.expect("chromium went away").unwrap() {
+                return serde_json::from_str(&text).unwrap();
             }
         }
     }

@@ -4,22 +4,27 @@
 mod accessibility;
 mod accounts;
 mod broadcasts;
+mod busy;
 mod comparison;
+mod figures;
 #[cfg(feature = "firefox")]
 mod firefox;
 mod hostile;
+mod large;
 mod moderating;
 mod queues;
 mod reading;
 mod sweeping;
 mod views;
 
+use std::path::Path;
 use std::time::Duration;
 
 use chat::{
     Body, Event, EventId, MessagePosted, PresenterConnected, PresenterDisconnected, PresenterIdx, SessionId, User,
     UserIdx,
 };
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use nats::Log;
 use serde_json::{Value, json};
@@ -48,7 +53,7 @@ struct World {
     log: Log,
     chromium: Chromium,
     delivery: Role,
-    _servers: (NatsServer, Mongod, RoomServer),
+    servers: (NatsServer, Mongod, RoomServer),
 }
 
 impl World {
@@ -65,7 +70,7 @@ impl World {
             .set("archiver.console.ingest_url", &ingest.url())
             .set("archiver.console.delivery_url", &delivery.url());
         let (archiver, chromium) = tokio::join!(Role::start("archiver", &settings), Chromium::start());
-        World { ingest, archiver, log, chromium, delivery, _servers: servers }
+        World { ingest, archiver, log, chromium, delivery, servers: servers }
     }
 
     fn url(&self, address: &str) -> String {
@@ -131,6 +136,13 @@ impl World {
         events.push(Event::now(room, ends).recorded_at(at(seconds * 1_000)));
         self.append(&events).await;
         session
+    }
+
+    /// Appends the events directly to the log, all at once, in this order.
+    async fn append_together(&self, events: &[Event]) {
+        for appended in join_all(events.iter().map(|event| self.log.append(event))).await {
+            appended.unwrap();
+        }
     }
 
     /// Appends the events directly to the log.
@@ -229,6 +241,12 @@ impl Console {
             let event = json!({ "type": kind, "key": key, "code": key, "text": text });
             self.page.command("Input.dispatchKeyEvent", event).await;
         }
+    }
+
+    /// Saves a picture, if pictures are wanted.
+    async fn picture(&self, name: &str) {
+        let Some(folder) = std::env::var_os("CONSOLE_PICTURES") else { return };
+        self.page.picture(&Path::new(&folder).join(format!("{name}.png"))).await;
     }
 
     /// Loads the page again, and waits until its modules have run.

@@ -1,9 +1,11 @@
 //! The demo of `dev` in a browser: it connects by itself, delivers every message to every page, and loses nothing while
-//! the recording plays and every part is killed. With `DEMO_PICTURES=FOLDER` it saves pictures there.
+//! the recording plays and every part is killed. With `DEMO_PICTURES=FOLDER` it saves pictures there, and the frames of a
+//! film for `docs/images/animate`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tokio::time::MissedTickBehavior;
 
 use super::*;
 use crate::dev::Dev;
@@ -17,6 +19,18 @@ const PARTS: [&str; 5] = ["ingest", "nats-server", "delivery", "archiver", "mong
 
 /// Long enough for a part to restart on a busy machine and for its clients to reconnect.
 const LONG: Duration = Duration::from_secs(120);
+
+/// Whether every place has every accepted message.
+const ARRIVED: &str = "[...document.querySelectorAll('#places li')].every(({ dataset }) => dataset.state === 'well')";
+
+/// Between two frames of the film: four a second.
+const FRAME: Duration = Duration::from_millis(250);
+
+/// Frames before the part is killed, and after every message has arrived: 2 s each.
+const STILL: usize = 8;
+
+/// The part whose death the film shows: all pages lose their connections.
+const FILMED: &str = "delivery";
 
 /// The demo in a browser.
 struct Demo {
@@ -75,8 +89,7 @@ impl Demo {
 
     /// Waits until every accepted message has arrived everywhere. Returns their number.
     async fn all_arrived(&self) -> usize {
-        let arrived = "[...document.querySelectorAll('#places li')].every(({ dataset }) => dataset.state === 'well')";
-        self.is("every accepted message is everywhere", arrived).await;
+        self.is("every accepted message is everywhere", ARRIVED).await;
         let accepted = self.number("accepted").await;
         for place in SCREENS.into_iter().chain(["archive"]) {
             assert_eq!(self.number(place).await, accepted, "{place}");
@@ -84,10 +97,74 @@ impl Demo {
         accepted
     }
 
+    /// Kills a part, and waits until messages are accepted again and everybody is connected.
+    async fn kill(&self, part: &str) {
+        let before = self.number("accepted").await;
+        let item = format!("#parts [data-name={part}]");
+        if part == "mongod" {
+            self.click("#down [data-choice='15']").await;
+        }
+        self.click(&format!("{item} button")).await;
+        self.is("it is killed", &format!("document.querySelector('{item}').dataset.state !== 'running'")).await;
+        if part == "mongod" {
+            let waiting = "Number(document.querySelector('#places [data-name=archive]').dataset.waiting) > 20";
+            self.is("the archive waits for MongoDB", waiting).await;
+            self.picture("desktop-light", (1280, 800), "light").await;
+            self.picture("desktop-dark", (1280, 800), "dark").await;
+            self.picture("phone-light", (390, 844), "light").await;
+            self.picture("phone-dark", (390, 844), "dark").await;
+        }
+        self.is("it is back", &format!("document.querySelector('{item}').dataset.state === 'running'")).await;
+        self.is("the presenter is connected", "document.querySelector('.column[data-connected=false]') === null").await;
+        eventually("messages are accepted again", LONG, async || {
+            (self.number("accepted").await > before).then_some(())
+        })
+        .await;
+    }
+
     async fn picture(&self, name: &str, size: (u32, u32), scheme: &str) {
         let Some(folder) = std::env::var_os("DEMO_PICTURES") else { return };
         self.page.look(size, scheme).await;
         self.page.picture(&Path::new(&folder).join(format!("{name}.png"))).await;
+    }
+}
+
+/// Frames of the demo, saved in a folder if pictures are wanted.
+struct Film<'a> {
+    page: &'a Page,
+    folder: Option<PathBuf>,
+    frames: usize,
+}
+
+impl<'a> Film<'a> {
+    async fn of(demo: &'a Demo) -> Film<'a> {
+        let folder = std::env::var_os("DEMO_PICTURES").map(PathBuf::from);
+        if folder.is_some() {
+            demo.page.look((1120, 700), "light").await;
+        }
+        Film { page: &demo.page, folder, frames: 0 }
+    }
+
+    /// Takes so many frames.
+    async fn take(&mut self, frames: usize) {
+        let Some(folder) = &self.folder else { return };
+        let mut pace = interval(FRAME);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for _ in 0..frames {
+            pace.tick().await;
+            self.page.picture(&folder.join(format!("frame-{:04}.png", self.frames))).await;
+            self.frames += 1;
+        }
+    }
+
+    /// Takes frames until it has happened.
+    async fn take_until(&mut self, happening: impl Future<Output = ()>) {
+        let is_wanted = self.folder.is_some();
+        // A picture that is not finished is dropped.
+        tokio::select! {
+            () = happening => {}
+            () = self.take(usize::MAX), if is_wanted => {}
+        }
     }
 }
 
@@ -132,27 +209,21 @@ async fn the_demo_loses_nothing_although_every_part_is_killed() {
     demo.click("#speed [data-choice='3']").await;
     demo.click("#play").await;
     for part in PARTS {
-        let before = demo.number("accepted").await;
-        let item = format!("#parts [data-name={part}]");
-        if part == "mongod" {
-            demo.click("#down [data-choice='15']").await;
+        if part != FILMED {
+            demo.kill(part).await;
+            continue;
         }
-        demo.click(&format!("{item} button")).await;
-        demo.is("it is killed", &format!("document.querySelector('{item}').dataset.state !== 'running'")).await;
-        if part == "mongod" {
-            let waiting = "Number(document.querySelector('#places [data-name=archive]').dataset.waiting) > 20";
-            demo.is("the archive waits for MongoDB", waiting).await;
-            demo.picture("demo", (1280, 800), "light").await;
-            demo.picture("desktop-dark", (1280, 800), "dark").await;
-            demo.picture("phone-light", (390, 844), "light").await;
-            demo.picture("phone-dark", (390, 844), "dark").await;
-        }
-        demo.is("it is back", &format!("document.querySelector('{item}').dataset.state === 'running'")).await;
-        demo.is("the presenter is connected", "document.querySelector('.column[data-connected=false]') === null").await;
-        eventually("messages are accepted again", LONG, async || {
-            (demo.number("accepted").await > before).then_some(())
-        })
-        .await;
+        let mut film = Film::of(&demo).await;
+        film.take(STILL).await;
+        let happening = async {
+            demo.kill(part).await;
+            // Nobody writes until everything has arrived.
+            demo.click("#play").await;
+            demo.is("every accepted message is everywhere", ARRIVED).await;
+        };
+        film.take_until(happening).await;
+        film.take(STILL).await;
+        demo.click("#play").await;
     }
     demo.click("#play").await;
     let accepted = demo.all_arrived().await;

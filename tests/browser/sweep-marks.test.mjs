@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { similarTo } from '../../console/assets/similarity.js';
 import { Marks } from '../../console/assets/sweep-marks.js';
 
 const now = Date.parse('2026-11-30T12:00:00Z');
@@ -26,7 +27,11 @@ test('a message that the dry run names is marked, unless it is deleted already',
 for (const [what, rule, changed, isMarked] of [
   ['the text of the rule', { texts: ['raid'] }, {}, true],
   ['the text of a named message', { texts: ['Raid'] }, { text: 'RAID' }, true],
-  ['the text of a named message, by a condition of a later version', { similarity: 0.8 }, { text: 'RAID' }, true],
+  ['the text of a named message, by a condition of a later version', { shape: 'A' }, { text: 'RAID' }, true],
+  ['a similar text', { texts: ['raid'], similarity: 0.8 }, { text: 'Raids' }, true],
+  ['a text that is not similar enough', { texts: ['raid'], similarity: 0.9 }, { text: 'raids' }, false],
+  ['a similar text of a moderator', { texts: ['raid'], similarity: 0.8 }, { user: { ...viewer, role: 'moderator' } }, false],
+  ['a similar text of which only the server knows', { texts: ['raid'], similarity: 0.8 }, { text: 'ｒaids' }, false],
   ['another text', { texts: ['raid'] }, { text: 'hello' }, false],
   ['a moderator', { texts: ['raid'] }, { user: { ...viewer, role: 'moderator' } }, false],
   ['a moderator whom the rule names', { users: [7] }, { user: { ...viewer, role: 'moderator' } }, true],
@@ -42,3 +47,23 @@ for (const [what, rule, changed, isMarked] of [
     assert.equal(marks(rule, [{ id: 'another', text: 'RAID' }], changed), isMarked);
   });
 }
+
+test('a text is as similar as for the server', () => {
+  for (const [one, other, percent] of [
+    ['night', 'nacht', 0],
+    ['come to my room', 'Come to MY room', 100],
+    ['come to my room', 'come to my room 17', 90],
+    ['come to my room', 'come 2 my room!!', 75],
+    ['come to my room', 'what a goal', 0],
+    ['내 방으로 오세요', '내 방으로 오세요 12', 84],
+    ['ㅋㅋㅋㅋ', 'ㅋㅋㅋㅋㅋㅋㅋㅋ', 60],
+    ['abab', 'baba', 66],
+    ['a', 'a', 100],
+    ['a', 'b', 0],
+    ['a', 'ab', 0],
+  ]) {
+    const grades = Array.from({ length: 51 }, (_, at) => 100 - at);
+    const found = grades.find((grade) => similarTo(['something else', one], grade / 100)(other)) ?? 0;
+    assert.equal(found, percent, `${one} and ${other}`);
+  }
+});

@@ -1,8 +1,6 @@
 //! axe-core finds nothing against WCAG 2.2, level AA: in any view, light and dark, on a desktop and on a phone. With
 //! `CONSOLE_PICTURES=FOLDER` the test saves a picture of each there.
 
-use std::path::Path;
-
 use tokio::process::Command;
 
 use super::views::{furnish, steps};
@@ -51,10 +49,7 @@ async fn every_view_meets_wcag_aa_in_both_themes_and_sizes() {
             console.takes(step).await;
             let breaches: Vec<String> = serde_json::from_value(console.page.evaluate(CHECK).await).unwrap();
             found.extend(breaches.iter().map(|breach| format!("{theme} {size:?} {step:?}: {breach}")));
-            if let Some(folder) = std::env::var_os("CONSOLE_PICTURES") {
-                let name = format!("{number:02}-{}-{theme}-{language}.png", size.0);
-                console.page.picture(&Path::new(&folder).join(name)).await;
-            }
+            console.picture(&format!("{number:02}-{}-{theme}-{language}", size.0)).await;
         }
         console.is_clean().await;
     }

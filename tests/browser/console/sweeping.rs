@@ -1,6 +1,5 @@
-//! Sweeps: chosen in the stream, counted by a dry run, made and undone, as the stream and a viewer's page show them.
-
-use futures_util::future::join_all;
+//! Sweeps: chosen in the stream, counted by a dry run, made and undone, as the stream and a viewer's page show them. With
+//! `CONSOLE_PICTURES=FOLDER` the first test saves pictures there.
 
 use super::super::site::Site;
 use super::*;
@@ -9,12 +8,14 @@ use crate::support::token;
 /// The same text to a sweep, and not the same to the eye.
 const RAID: [&str; 3] = ["Come to MY room", "come to my room", "ｃｏｍｅ to my room"];
 
-/// Messages of a raid by a hundred users, with one of the room's own after every twelfth of them, a millisecond apart.
+/// Messages of a raid by a hundred users, every fourth of them only similar to the others, with one of the room's own
+/// after every twelfth of them, a millisecond apart.
 fn raid(messages: usize) -> Vec<Event> {
     let mut said_so_far = Vec::new();
     for number in 0..messages {
         let raider = 1_000 + (number % 100) as i64;
-        said_so_far.push((raider, "raider", RAID[number % RAID.len()].to_owned()));
+        let text = RAID.get(number % 4).map_or_else(|| format!("Come to my room {number}"), |text| (*text).to_owned());
+        said_so_far.push((raider, "raider", text));
         if number % 12 == 11 {
             said_so_far.push((7, "viewer", format!("what happens {number}?")));
         }
@@ -22,12 +23,6 @@ fn raid(messages: usize) -> Vec<Event> {
     let begun = Timestamp::now() - Duration::from_millis(said_so_far.len() as u64);
     let events = said_so_far.into_iter().zip(0_u64..);
     events.map(|((user, name, text), at)| said(user, name, &text, begun + Duration::from_millis(at))).collect()
-}
-
-async fn append(world: &World, events: &[Event]) {
-    for appended in join_all(events.iter().map(|event| world.log.append(event))).await {
-        appended.unwrap();
-    }
 }
 
 /// What a viewer's page shows, over a data channel of the presenter's.
@@ -64,7 +59,7 @@ async fn a_raid_is_swept_and_undone_before_the_eyes_of_moderators_and_viewers() 
     let console = world.open("rooms/42/live", &moderator()).await;
     console.shows(".status", "Connected").await;
     let events = raid(500);
-    append(&world, &events).await;
+    world.append_together(&events).await;
     let everything = lines(events.iter());
     let of_the_room: Vec<String> = everything.iter().filter(|line| line.starts_with("viewer")).cloned().collect();
     viewer_has(&viewer, "the raid reaches the viewer", &everything).await;
@@ -72,6 +67,9 @@ async fn a_raid_is_swept_and_undone_before_the_eyes_of_moderators_and_viewers() 
     // Chosen by one message of it, and tried: nothing is deleted yet.
     console.click_beside(".list .message", "come to my room", "Sweep…").await;
     console.waits_for("document.querySelector('.sweep textarea')?.value === 'come to my room'").await;
+    console.shows(".sweep-found", "Messages: 375, by users: 75").await;
+    console.shows(".sweep-found", "Marked in the stream: 375").await;
+    console.fill(".sweep-form [name=similarity]", "0.8").await;
     console.shows(".sweep-found", "Messages: 500, by users: 100").await;
     console.shows(".sweep-found", "Marked in the stream: 500").await;
     console.shows(".sweep-form .danger", "Delete 500").await;
@@ -79,8 +77,13 @@ async fn a_raid_is_swept_and_undone_before_the_eyes_of_moderators_and_viewers() 
         row.matches('.is-marked') === row.textContent.includes('raider'))";
     console.waits_for(marked).await;
     assert_eq!(console.texts(".list .is-deleted").await, Vec::<String>::new());
+    for (size, name) in [((390, 844), "sweep-phone"), ((1_280, 800), "sweep")] {
+        console.page.look(size, "light").await;
+        console.waits_for(marked).await;
+        console.picture(name).await;
+    }
     // Those who join the raid meanwhile are counted too.
-    append(&world, &raid(1)).await;
+    world.append_together(&raid(1)).await;
     console.shows(".sweep-form .danger", "Delete 501").await;
 
     console.fill(".sweep-form [name=reason]", "<b>raid</b>").await;
@@ -92,7 +95,7 @@ async fn a_raid_is_swept_and_undone_before_the_eyes_of_moderators_and_viewers() 
     viewer_has(&viewer, "the raid is gone for the viewer", &of_the_room).await;
 
     // The bar has it, also for a page that comes later, and undoes it.
-    console.shows(".sweeps[open] li", "“come to my room” · last 10 min").await;
+    console.shows(".sweeps[open] li", "“come to my room” or similar (80%) · last 10 min").await;
     console.reload().await;
     console.shows(".sweeps summary", "Sweeps that can be undone: 1").await;
     console.hides(".list .message .text", "to my room").await;
