@@ -27,6 +27,9 @@ mod table;
 /// Concurrent appends without HTTP: one, whose latency is that of one fsync, and as many as there are posters.
 const APPENDERS: [usize; 2] = [1, 64];
 
+/// The connections that a worker of nginx takes: more than there are rooms and posters.
+const CONNECTIONS: usize = 4_096;
+
 /// What is compared.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -51,7 +54,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let system = System::start(1, arguments.archive).await?;
-    let nginx = Nginx::start(&folder.path().join("nginx")).await?;
+    let nginx = Nginx::start(&folder.path().join("nginx"), CONNECTIONS).await?;
     if nginx.is_none() {
         eprintln!("nginx with nchan is not installed and is left out (Debian: nginx, libnginx-mod-nchan)");
     }

@@ -27,10 +27,10 @@ use viewer::Viewer;
 mod poster;
 mod target;
 mod viewer;
-mod wire;
+pub(crate) mod wire;
 
 /// Bytes of a text, including its tag: as in the other measurements of this project.
-const TEXT_BYTES: usize = 200;
+pub(crate) const TEXT_BYTES: usize = 200;
 
 /// The connections of an open loop. Each carries one post at a time.
 const OPEN_POSTERS: usize = 128;
@@ -81,6 +81,8 @@ pub(crate) struct Load {
 /// The result of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
+    /// Accepted messages.
+    pub(crate) messages: u64,
     /// Messages per second, until the last answer.
     pub(crate) rate: f64,
     /// Microseconds from the time at which a post was due to its answer: p50 and p99.
@@ -120,10 +122,21 @@ pub(crate) async fn run(target: &Arc<Target>, system: &System, load: Load) -> an
         }
         requests.push(own);
     }
+    run_with(target, sockets, requests, load, Instant::now()).await
+}
+
+/// Runs the load with these sockets, and posters with these requests. `start` is the time that tags count from.
+pub(crate) async fn run_with(
+    target: &Arc<Target>,
+    sockets: Vec<Socket>,
+    requests: Vec<Vec<Request>>,
+    load: Load,
+    start: Instant,
+) -> anyhow::Result<Outcome> {
     let target = Arc::clone(target);
     tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        LocalSet::new().block_on(&runtime, generate(target, sockets, requests, load))
+        LocalSet::new().block_on(&runtime, generate(target, sockets, requests, load, start))
     })
     .await?
 }
@@ -135,15 +148,20 @@ fn posters(pace: Pace) -> usize {
     }
 }
 
-type Socket = (u16, String, Option<Vec<u8>>);
+/// The port of a socket, its handshake, and the frame to send after it.
+pub(crate) type Socket = (u16, String, Option<Vec<u8>>);
+
+/// A post, and the offset of its tag.
+pub(crate) type Request = (Vec<u8>, usize);
 
 async fn generate(
     target: Arc<Target>,
     sockets: Vec<Socket>,
-    requests: Vec<Vec<(Vec<u8>, usize)>>,
+    requests: Vec<Vec<Request>>,
     load: Load,
+    start: Instant,
 ) -> anyhow::Result<Outcome> {
-    let (start, arrived, stop) = (Instant::now(), Rc::new(Cell::new(0)), CancellationToken::new());
+    let (arrived, stop) = (Rc::new(Cell::new(0)), CancellationToken::new());
     let has_sockets = !sockets.is_empty();
     let mut watching = JoinSet::new();
     for (port, handshake, first) in sockets {
@@ -213,6 +231,7 @@ async fn generate(
     });
     let quantiles = |of: &Histogram<u64>| (of.value_at_quantile(0.5), of.value_at_quantile(0.99));
     Ok(Outcome {
+        messages: accepted,
         rate: accepted as f64 / took.as_secs_f64(),
         answered: quantiles(&answered),
         arrived: has_sockets.then(|| quantiles(&latency)),

@@ -15,6 +15,7 @@ mod overload;
 mod posts;
 mod presenter;
 mod process;
+mod readers;
 mod room_server;
 mod seek;
 mod sessions;
@@ -40,6 +41,8 @@ enum Command {
     /// Many presenters on one delivery node: memory and connect rate; then the node is killed, and all of them
     /// reconnect to another one at once
     Sessions(sessions::Arguments),
+    /// Many readers beside the presenter, of one room and of a room each: memory, latency to the last, beside nchan
+    Readers(readers::Arguments),
     /// The archiver's catch-up, compared with a bare insert of the same documents
     Archive(archive::Arguments),
     /// The latency of room statistics by the number of messages
@@ -63,6 +66,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Posts(arguments) => posts::run(&arguments).await,
         Command::Overload(arguments) => overload::run(&arguments).await,
         Command::Sessions(arguments) => sessions::run(&arguments).await,
+        Command::Readers(arguments) => readers::run(&arguments).await,
         Command::Archive(arguments) => archive::run(&arguments).await,
         Command::Statistics(arguments) => statistics::run(&arguments).await,
         Command::Seek(arguments) => seek::run(&arguments).await,

@@ -15,8 +15,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-/// Connections from one loopback address. With thousands from one, the kernel takes longest of all to find free ports.
-const CONNECTIONS_AN_ADDRESS: usize = 100;
+use crate::connection::source;
 
 /// The pause before another try of a connection that the node dropped.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
@@ -78,10 +77,8 @@ impl Presenter {
         token: &str,
         position: Option<String>,
     ) -> anyhow::Result<Presenter> {
-        let address = number / CONNECTIONS_AN_ADDRESS;
-        let local = SocketAddr::from(([127, 1, (address / 250) as u8, (address % 250 + 1) as u8], 0));
         let socket = TcpSocket::new_v4()?;
-        socket.bind(local)?;
+        socket.bind(source(number))?;
         let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await?;
         stream.set_nodelay(true)?;
         let mut request = format!("ws://127.0.0.1:{port}/v1/presenter").into_client_request()?;

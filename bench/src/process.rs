@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// The kernel's unit of CPU time: 100 ticks per second on every Linux that Rust runs on.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -47,6 +48,11 @@ fn spent_by(folder: &Path) -> anyhow::Result<Spent> {
 /// Resident memory, in bytes.
 pub(crate) fn memory(id: u32) -> anyhow::Result<u64> {
     kilobytes(id, "VmRSS:")
+}
+
+/// Resident memory, in bytes. What several processes share is divided among them.
+pub(crate) fn own_memory(id: u32) -> anyhow::Result<u64> {
+    kilobytes_in(&Path::new("/proc").join(id.to_string()).join("smaps_rollup"), "Pss:")
 }
 
 /// Peak resident memory, in bytes.
@@ -102,8 +108,22 @@ fn named_processor(stat: &str) -> anyhow::Result<(&str, [f64; 2])> {
     Ok((name, [seconds(11)?, seconds(12)?]))
 }
 
+/// Lets this process, and those that it starts, open this many files each.
+pub(crate) fn allow_files(needed: u64) -> anyhow::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let limit = hard.max(needed);
+    // Only root may raise the hard limit.
+    setrlimit(Resource::RLIMIT_NOFILE, limit, limit).with_context(|| {
+        format!("the limit of {hard} open files is below the {needed} that are needed: raise it (ulimit -n {needed})")
+    })
+}
+
 fn kilobytes(id: u32, member: &str) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    kilobytes_in(&Path::new("/proc").join(id.to_string()).join("status"), member)
+}
+
+fn kilobytes_in(file: &Path, member: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(file)?;
     let line = status.lines().find_map(|line| line.strip_prefix(member)).with_context(|| format!("no {member}"))?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }

@@ -64,11 +64,25 @@ impl Node {
 
 impl System {
     pub(crate) async fn start(nodes: usize, archive: bool) -> anyhow::Result<System> {
-        System::start_under(nodes, archive, None).await
+        System::launch(nodes, archive, None, &[]).await
+    }
+
+    /// Starts a system with further settings.
+    pub(crate) async fn start_with(nodes: usize, settings: &[(&'static str, String)]) -> anyhow::Result<System> {
+        System::launch(nodes, false, None, settings).await
     }
 
     /// Starts a system of which one role runs under another program.
     pub(crate) async fn start_under(nodes: usize, archive: bool, runner: Option<&Runner>) -> anyhow::Result<System> {
+        System::launch(nodes, archive, runner, runner.map_or(&[], |runner| &runner.settings)).await
+    }
+
+    async fn launch(
+        nodes: usize,
+        archive: bool,
+        runner: Option<&Runner>,
+        settings: &[(&'static str, String)],
+    ) -> anyhow::Result<System> {
         let folder = tempfile::tempdir()?;
         let nats = port::own()?;
         let mut parts =
@@ -95,7 +109,7 @@ impl System {
             ("CHATTING_ARCHIVER__ADMIN__LISTEN", String::new()),
             ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{archiver}")),
         ];
-        environment.extend(runner.iter().flat_map(|runner| runner.settings.clone()));
+        environment.extend_from_slice(settings);
         let mut roles = vec![("ingest", ingest)];
         let mut uri = None;
         if archive {
@@ -158,9 +172,15 @@ impl System {
     }
 
     pub(crate) fn token(&self, user: i64) -> String {
+        self.token_with(user, &[])
+    }
+
+    /// A token with these scopes.
+    pub(crate) fn token_with(&self, user: i64, scopes: &[&str]) -> String {
         let secret = Secret::from(SECRET.to_owned());
         let (nickname, email) = (format!("user{user}"), "user@example.com".to_owned());
-        let identity = web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new(), attributes: None };
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let identity = web::auth::Identity { user_idx: user, nickname, email, scopes, attributes: None };
         web::auth::mint(&secret, &identity, Duration::from_secs(3_600))
     }
 }

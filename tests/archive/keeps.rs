@@ -105,6 +105,7 @@ async fn the_indexes_and_the_compression_are_there_after_a_start_and_after_a_sec
             "deleted_by",
             "deleted_text",
             "restored_by",
+            "room_authors",
             "room_by_position",
             "room_chatters",
             "room_deleted",

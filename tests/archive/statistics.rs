@@ -9,6 +9,7 @@ use super::{PATIENCE, World, deletion, presenter, user};
 use crate::support::eventually;
 
 mod generated;
+mod many_words;
 mod recount;
 
 pub(super) use recount::statistics_are_right;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use mongodb::Collection;
-use mongodb::bson::{Document, deserialize_from_document};
+use mongodb::bson::{Document, RawDocument, deserialize_from_document};
 use mongodb::options::{AggregateOptions, FindOptions};
 use serde::de::DeserializeOwned;
 
@@ -67,6 +67,31 @@ impl Database {
         let name = collection.name().to_owned();
         let found = async move { collection.find(filter).with_options(options).await?.try_collect().await };
         Ok(self.ask_within(found).await?.map(|found| read_each(&name, found)))
+    }
+
+    /// Folds the documents that match, one after the other as they arrive, within the deadline. Keeps none of them.
+    pub(crate) async fn fold<A, D>(
+        &self,
+        collection: &Collection<D>,
+        filter: Document,
+        mut options: FindOptions,
+        mut folded: A,
+        mut step: impl FnMut(&mut A, &RawDocument) + Send + 'static,
+    ) -> Result<A, Failure>
+    where
+        A: Send + 'static,
+        D: Send + Sync,
+    {
+        options.max_time = Some(self.request_timeout());
+        let collection = collection.clone_with_type::<Document>();
+        let found = async move {
+            let mut cursor = collection.find(filter).with_options(options).await?;
+            while cursor.advance().await? {
+                step(&mut folded, cursor.current());
+            }
+            Ok(folded)
+        };
+        self.ask(found).await
     }
 
     /// The result of an aggregation.

@@ -46,6 +46,7 @@ pub(super) async fn run(url: &str, posters: usize, duration: Duration) -> anyhow
     let took = began.elapsed();
     context.delete_stream(STREAM).await?;
     Ok(Outcome {
+        messages: latency.len(),
         rate: latency.len() as f64 / took.as_secs_f64(),
         answered: (latency.value_at_quantile(0.5), latency.value_at_quantile(0.99)),
         arrived: None,

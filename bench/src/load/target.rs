@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use testkit::{Program, Ready, Server, port};
 
 use super::wire::{Tag, handshake, text_frame};
+use super::{Request, Socket};
 use crate::process;
 use crate::process::Spent;
 use crate::system::System;
@@ -65,13 +66,7 @@ impl Target {
     }
 
     /// A post whose text begins with a tag, and the offset of the tag.
-    pub(crate) fn request(
-        &self,
-        system: &System,
-        room: usize,
-        user: i64,
-        text: &str,
-    ) -> anyhow::Result<(Vec<u8>, usize)> {
+    pub(crate) fn request(&self, system: &System, room: usize, user: i64, text: &str) -> anyhow::Result<Request> {
         let text = serde_json::to_string(&format!("{} {text}", Tag::default().text()))?;
         let (path, headers, body) = match self.kind {
             Kind::Original => (
@@ -106,7 +101,7 @@ impl Target {
     }
 
     /// The socket of a room: its port, the handshake, and the frame to send after it. None: the target has no sockets.
-    pub(crate) fn socket(&self, system: &System, room: usize) -> Option<(u16, String, Option<Vec<u8>>)> {
+    pub(crate) fn socket(&self, system: &System, room: usize) -> Option<Socket> {
         let delivery = system.nodes[0].port;
         let token = system.token(room as i64);
         match self.kind {
@@ -145,6 +140,11 @@ impl Target {
         Ok(all)
     }
 
+    /// Resident memory of all its processes, in bytes. What they share counts once.
+    pub(crate) fn own_memory(&self) -> anyhow::Result<u64> {
+        self.processes.iter().map(|(_, id)| process::own_memory(*id)).sum()
+    }
+
     /// Resident memory of all its processes, in bytes.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
         self.processes.iter().map(|(_, id)| process::memory(*id)).sum()
@@ -161,8 +161,8 @@ pub(crate) struct Nginx {
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
 impl Nginx {
-    /// None: it is not installed.
-    pub(crate) async fn start(folder: &Path) -> anyhow::Result<Option<Nginx>> {
+    /// With workers that take this many connections each. None: it is not installed.
+    pub(crate) async fn start(folder: &Path, connections: usize) -> anyhow::Result<Option<Nginx>> {
         let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().map(Path::new).find(|path| path.exists());
         let Some(program) = program.filter(|_| Path::new(MODULE).exists()) else { return Ok(None) };
         std::fs::create_dir_all(folder)?;
@@ -172,13 +172,13 @@ impl Nginx {
             &configuration,
             format!(
                 "load_module {MODULE};\ndaemon off;\nworker_processes auto;\npid {here}/pid;\nerror_log {here}/error.log;\n\
-                 events {{ worker_connections 4096; }}\n\
+                 events {{ worker_connections {connections}; }}\n\
                  http {{\n access_log off; keepalive_requests 100000000; client_body_temp_path {here}/body;\n \
                  proxy_temp_path {here}/proxy; fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi;\n \
                  scgi_temp_path {here}/scgi; nchan_shared_memory_size 256M;\n \
                  server {{ listen 127.0.0.1:{port} backlog=4096;\n \
                  location = /pub {{ nchan_publisher; nchan_channel_id $arg_id; nchan_message_buffer_length 1000; }}\n \
-                 location = /sub {{ nchan_subscriber websocket; nchan_channel_id $arg_id; \
+                 location = /sub {{ nchan_subscriber websocket eventsource; nchan_channel_id $arg_id; \
                  nchan_subscriber_first_message newest; }}\n \
                  location = /ready {{ return 200; }} }} }}\n"
             ),

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, ensure};
 
 /// The status and the length of the first answer in these bytes. None: it is not complete.
-pub(super) fn answer(bytes: &[u8]) -> anyhow::Result<Option<(u16, usize)>> {
+pub(crate) fn answer(bytes: &[u8]) -> anyhow::Result<Option<(u16, usize)>> {
     let Some(head) = memchr::memmem::find(bytes, b"\r\n\r\n").map(|end| end + 4) else { return Ok(None) };
     let text = std::str::from_utf8(&bytes[..head])?;
     let status = text.get(9..12).context("an answer without a status")?.parse()?;
@@ -20,7 +20,7 @@ pub(super) fn answer(bytes: &[u8]) -> anyhow::Result<Option<(u16, usize)>> {
 }
 
 /// The opcode, payload and length of the first frame of a server. None: it is not complete.
-pub(super) fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
+pub(crate) fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     let (length, head) = match second & 0x7f {
         126 => (u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?).into(), 4),
@@ -32,7 +32,7 @@ pub(super) fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
 }
 
 /// A client's text frame. The mask is zero, which leaves the payload unchanged.
-pub(super) fn text_frame(payload: &str) -> Vec<u8> {
+pub(crate) fn text_frame(payload: &str) -> Vec<u8> {
     let mut frame = vec![0x81];
     match payload.len() {
         length @ ..126 => frame.push(0x80 | length as u8),
@@ -47,7 +47,7 @@ pub(super) fn text_frame(payload: &str) -> Vec<u8> {
 }
 
 /// The request that opens a WebSocket.
-pub(super) fn handshake(path: &str, protocol: Option<&str>) -> String {
+pub(crate) fn handshake(path: &str, protocol: Option<&str>) -> String {
     let protocol = protocol.map(|name| format!("sec-websocket-protocol: {name}\r\n")).unwrap_or_default();
     format!(
         "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -58,23 +58,23 @@ pub(super) fn handshake(path: &str, protocol: Option<&str>) -> String {
 /// Identifies a message in its text: its poster, its number and when it was due, in digits of a fixed width. A request
 /// is built once, and only these digits change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tag {
+pub(crate) struct Tag {
     /// A socket may first receive messages of an earlier run.
-    pub(super) run: u64,
-    pub(super) poster: u64,
-    pub(super) number: u64,
+    pub(crate) run: u64,
+    pub(crate) poster: u64,
+    pub(crate) number: u64,
     /// Nanoseconds since the start of the run.
-    pub(super) due: u64,
+    pub(crate) due: u64,
 }
 
 /// `~run.poster.number.due~`.
 const DIGITS: [usize; 4] = [4, 5, 8, 14];
 
 impl Tag {
-    pub(super) const BYTES: usize = 36;
+    pub(crate) const BYTES: usize = 36;
 
     /// The first tag in these bytes, and its end.
-    pub(super) fn find(bytes: &[u8]) -> Option<(Tag, usize)> {
+    pub(crate) fn find(bytes: &[u8]) -> Option<(Tag, usize)> {
         memchr::memchr_iter(b'~', bytes)
             .find_map(|start| Some((Tag::read(bytes.get(start..start + Tag::BYTES)?)?, start + Tag::BYTES)))
     }
@@ -93,12 +93,12 @@ impl Tag {
     }
 
     /// As text.
-    pub(super) fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         format!("~{:04}.{:05}.{:08}.{:014}~", self.run, self.poster, self.number, self.due)
     }
 
     /// Writes it over the tag that begins at this place.
-    pub(super) fn write(self, request: &mut [u8], at: usize) {
+    pub(crate) fn write(self, request: &mut [u8], at: usize) {
         request[at..at + Tag::BYTES].copy_from_slice(self.text().as_bytes());
     }
 }

@@ -1,20 +1,26 @@
 //! The users who wrote most.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use chat::Role;
-use mongodb::bson::{DateTime, doc};
+use mongodb::bson::{DateTime, Document, doc};
+use mongodb::options::{FindOptions, Hint};
 use serde::Deserialize;
 
 use super::Stretch;
-use crate::mongo::collections::MESSAGES;
+use super::authors::{self, Author};
 use crate::mongo::database::Database;
+use crate::mongo::documents::PositionDocument;
 use crate::mongo::failure::Failure;
-use crate::mongo::schema::ROOM_TIMES;
+use crate::mongo::schema::USER_TIMES;
+
+/// 100: the users whose names one question asks for.
+const NAMES: usize = 100;
 
 /// A user, and how much they wrote.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(crate) struct Chatter {
-    #[serde(rename = "_id")]
     pub(crate) user_idx: i64,
     pub(crate) messages: u64,
     pub(crate) first_at: DateTime,
@@ -23,43 +29,56 @@ pub(crate) struct Chatter {
 }
 
 /// The user as of their latest message.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) nickname: String,
     pub(crate) role: Role,
 }
 
 /// The first chatters by number of messages, then by the user's number.
-pub(crate) async fn top(database: &Database, stretch: Stretch, first: i64) -> Result<Vec<Chatter>, Failure> {
-    let mut latest = stretch.counting();
-    latest.insert("$expr", doc! { "$eq": ["$sentAt", "$$lastAt"] });
-    let stages = vec![
-        doc! { "$match": stretch.filter() },
-        doc! { "$group": {
-            "_id": "$userIdx",
-            "messages": { "$sum": 1 },
-            "firstAt": { "$min": "$sentAt" },
-            "lastAt": { "$max": "$sentAt" },
-        } },
-        doc! { "$sort": { "messages": -1, "_id": 1 } },
-        doc! { "$limit": first },
-        // Names are looked up for these few only: grouping them with every message takes three times as long.
-        doc! { "$lookup": {
-            "from": MESSAGES,
-            "localField": "_id",
-            "foreignField": "userIdx",
-            "let": { "lastAt": "$lastAt" },
-            "pipeline": [
-                { "$match": latest },
-                { "$sort": { "position": -1 } },
-                { "$limit": 1 },
-                { "$project": { "_id": 0, "nickname": 1, "role": 1 } },
-            ],
-            "as": "latest",
-        } },
+pub(crate) async fn top(database: &Database, stretch: Stretch, first: usize) -> Result<Vec<Chatter>, Failure> {
+    let mut ranked: Vec<(i64, Author)> = authors::of(database, stretch).await?.users.into_iter().collect();
+    ranked.sort_unstable_by_key(|(user_idx, author)| (Reverse(author.messages), *user_idx));
+    ranked.truncate(first);
+    let mut chatters = Vec::new();
+    for some in ranked.chunks(NAMES) {
+        let mut known = known(database, stretch, some).await?;
         // A chatter whose latest message has just been deleted is left out.
-        doc! { "$unwind": "$latest" },
-        doc! { "$sort": { "messages": -1, "_id": 1 } },
-    ];
-    database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await
+        chatters.extend(some.iter().filter_map(|(user_idx, author)| {
+            let latest = known.remove(user_idx)?;
+            let [first_at, last_at] = [author.first_ms, author.last_ms].map(DateTime::from_millis);
+            Some(Chatter { user_idx: *user_idx, messages: author.messages, first_at, last_at, latest })
+        }));
+    }
+    Ok(chatters)
+}
+
+/// The users as of their latest messages, by number.
+async fn known(
+    database: &Database,
+    stretch: Stretch,
+    authors: &[(i64, Author)],
+) -> Result<HashMap<i64, Known>, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Latest {
+        user_idx: i64,
+        nickname: String,
+        role: Role,
+        position: PositionDocument,
+    }
+    let last = |(user_idx, author): &(i64, Author)| {
+        let mut message = stretch.counting();
+        message.extend(doc! { "userIdx": user_idx, "sentAt": DateTime::from_millis(author.last_ms) });
+        message
+    };
+    let filter = doc! { "$or": authors.iter().map(last).collect::<Vec<Document>>() };
+    let options = FindOptions::builder()
+        .hint(Hint::Name(USER_TIMES.to_owned()))
+        .projection(doc! { "_id": 0, "userIdx": 1, "nickname": 1, "role": 1, "position": 1 })
+        .build();
+    let mut found: Vec<Latest> = database.select(&database.messages(), filter, options).await?;
+    found.sort_unstable_by_key(|latest| latest.position);
+    let known = |Latest { user_idx, nickname, role, .. }| (user_idx, Known { nickname, role });
+    Ok(found.into_iter().map(known).collect())
 }

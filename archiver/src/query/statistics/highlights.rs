@@ -11,10 +11,11 @@
 //! for the skew of small numbers: people who write independently pass the threshold of 5 about once in 100,000 buckets
 //! (simulated with 0.05 to 30 people a bucket).
 
-use mongodb::bson::{DateTime, Document, doc};
+use mongodb::bson::{DateTime, doc};
 use serde::Deserialize;
 
 use super::Stretch;
+use super::authors::{self, Written};
 use crate::mongo::database::Database;
 use crate::mongo::documents::MessageDocument;
 use crate::mongo::failure::Failure;
@@ -22,21 +23,24 @@ use crate::mongo::schema::ROOM_TIMES;
 use crate::query::times::later;
 
 /// 30: the buckets that a bucket is compared with. With buckets of 10 s they are 5 minutes.
-const PAST: i64 = 30;
+const PAST: usize = 30;
 
 /// 3: the buckets between the past and the bucket, so that a moment that rises slowly is not compared with its own
 /// rise.
-const GAP: i64 = 3;
+const GAP: usize = 3;
 
 /// 150: the buckets before the past. With buckets of 10 s they are 25 minutes. If nobody wrote in them, the chat has
 /// only just begun, and everything would stand out against the silence: there are no highlights.
-const EARLIER: i64 = 150;
+const EARLIER: usize = 150;
+
+/// The buckets before the first one that can stand out.
+const FIRST: usize = EARLIER + PAST + GAP;
 
 /// 5: the lowest score of a highlight.
 const LEAST_SCORE: f64 = 5.0;
 
 /// 5: fewer people are no highlight, however quiet it was.
-const LEAST_CHATTERS: i64 = 5;
+const LEAST_CHATTERS: u64 = 5;
 
 /// 5: the sample messages of a moment.
 const SAMPLES: i64 = 5;
@@ -88,70 +92,46 @@ pub(crate) async fn top(
 }
 
 /// A bucket that stands out.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 struct Outstanding {
     at: DateTime,
     messages: u64,
     chatters: u64,
     /// The sum of its past.
-    past_chatters: i64,
+    past_chatters: u64,
     score: f64,
 }
 
 /// The buckets that stand out, by time.
 async fn outstanding(database: &Database, stretch: Stretch, bucket_ms: i64) -> Result<Vec<Outstanding>, Failure> {
-    let earliest = EARLIER + PAST + GAP;
-    let from = later(stretch.from, -earliest * bucket_ms);
-    let whole = Stretch { from, ..stretch };
-    let end = (earliest + i64::try_from(stretch.buckets(bucket_ms)).unwrap_or(i64::MAX)).saturating_mul(bucket_ms);
-    let sum = |what: &str, first: i64, last: i64| doc! { "$sum": what, "window": { "documents": [first, last] } };
-    let stages = vec![
-        doc! { "$match": whole.filter() },
-        doc! { "$group": {
-            "_id": whole.bucket("$sentAt", bucket_ms),
-            "messages": { "$sum": 1 },
-            "chatters": { "$addToSet": "$userIdx" },
-        } },
-        doc! { "$set": { "chatters": { "$size": "$chatters" } } },
-        doc! { "$densify": { "field": "_id", "range": { "step": bucket_ms, "bounds": [0_i64, end] } } },
-        doc! { "$set": {
-            "chatters": { "$ifNull": ["$chatters", 0] },
-            "square": { "$multiply": [{ "$ifNull": ["$chatters", 0] }, { "$ifNull": ["$chatters", 0] }] },
-        } },
-        doc! { "$setWindowFields": { "sortBy": { "_id": 1 }, "output": {
-            "pastChatters": sum("$chatters", -GAP - PAST, -GAP - 1),
-            "pastSquares": sum("$square", -GAP - PAST, -GAP - 1),
-            "earlier": sum("$chatters", -earliest, -GAP - PAST - 1),
-        } } },
-        doc! { "$match": {
-            "_id": { "$gte": earliest * bucket_ms },
-            "chatters": { "$gte": LEAST_CHATTERS },
-            "earlier": { "$gt": 0 },
-        } },
-        doc! { "$set": { "score": score() } },
-        doc! { "$match": { "score": { "$gte": LEAST_SCORE } } },
-        doc! { "$sort": { "_id": 1 } },
-        doc! { "$project": {
-            "_id": 0,
-            "at": { "$add": [from, "$_id"] },
-            "messages": 1,
-            "chatters": 1,
-            "pastChatters": 1,
-            "score": 1,
-        } },
-    ];
-    database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await
+    let from = later(stretch.from, -i64::try_from(FIRST).unwrap_or(i64::MAX).saturating_mul(bucket_ms));
+    let authors = authors::of_buckets(database, Stretch { from, ..stretch }, bucket_ms).await?;
+    let at = |number: usize| later(from, i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(bucket_ms));
+    let buckets = &authors.buckets;
+    let outstanding = (FIRST..buckets.len()).filter_map(|number| {
+        let Written { messages, chatters } = buckets[number];
+        let (past_chatters, score) = score(buckets, number)?;
+        Some(Outstanding { at: at(number), messages, chatters, past_chatters, score })
+    });
+    Ok(outstanding.collect())
 }
 
-/// The score, with both sides of the fraction multiplied by [`PAST`]: integers up to the root, so nothing is rounded
-/// before.
-fn score() -> Document {
-    let (sum, squares) = ("$pastChatters", "$pastSquares");
-    let above = doc! { "$subtract": [{ "$multiply": [PAST, "$chatters"] }, sum] };
-    let variance = doc! { "$subtract": [{ "$multiply": [PAST, squares] }, { "$multiply": [sum, sum] }] };
-    let mean = doc! { "$multiply": [PAST, sum] };
-    doc! { "$divide": [above, { "$sqrt": { "$add": [{ "$max": [variance, mean] }, PAST * PAST] } }] }
+/// The sum of the bucket's past, and its score. None: it does not stand out.
+fn score(buckets: &[Written], number: usize) -> Option<(u64, f64)> {
+    let chatters = buckets[number].chatters;
+    let past = &buckets[number - GAP - PAST..number - GAP];
+    let has_begun = buckets[number - FIRST..number - GAP - PAST].iter().any(|bucket| bucket.chatters > 0);
+    if chatters < LEAST_CHATTERS || !has_begun {
+        return None;
+    }
+    let sum: u64 = past.iter().map(|bucket| bucket.chatters).sum();
+    let squares: u64 = past.iter().map(|bucket| bucket.chatters * bucket.chatters).sum();
+    // Both sides of the fraction are multiplied by PAST: integers up to the root, so nothing is rounded before it.
+    let count = PAST as u64;
+    let variance = count * squares - sum * sum;
+    let root = ((variance.max(count * sum) + count * count) as f64).sqrt();
+    let score = (count * chatters) as f64 - sum as f64;
+    Some((sum, score / root)).filter(|(_, score)| *score >= LEAST_SCORE)
 }
 
 /// Neighbouring buckets that stand out.
@@ -231,6 +211,27 @@ mod tests {
 
     fn bucket(at: i64, score: f64) -> Outstanding {
         Outstanding { at: DateTime::from_millis(at), messages: 2, chatters: 1, past_chatters: 0, score }
+    }
+
+    #[test]
+    fn a_bucket_stands_out_against_its_own_past_once_the_chat_has_begun() {
+        let last = FIRST;
+        let mut buckets = vec![Written { messages: 1, chatters: 1 }; last + 1];
+        buckets[last].chatters = 10;
+        // (30 * 10 - 30) / sqrt(max(0, 30 * 30) + 30 * 30): nobody varies, so the mean counts.
+        assert_eq!(score(&buckets, last), Some((30, 270.0 / 1_800_f64.sqrt())));
+        // What is in the gap is not compared.
+        buckets[last - GAP..last].fill(Written { messages: 9, chatters: 9 });
+        assert_eq!(score(&buckets, last), Some((30, 270.0 / 1_800_f64.sqrt())));
+        // Past rushes make the same number usual.
+        buckets[last - GAP - 1].chatters = 30;
+        assert_eq!(score(&buckets, last), None);
+        buckets[last - GAP - 1].chatters = 1;
+        buckets[last].chatters = LEAST_CHATTERS - 1;
+        assert_eq!(score(&buckets, last), None);
+        buckets[last].chatters = 10;
+        buckets[..EARLIER].fill(Written::default());
+        assert_eq!(score(&buckets, last), None);
     }
 
     #[test]

@@ -1,23 +1,31 @@
 //! The words in most messages. A word is a run of at least two letters and numbers of any script, with their marks.
 //! ASCII letters are lower-cased. Nothing else is normalised: Korean particles are not cut off.
+//!
+//! Texts are read from MongoDB and their words counted here, which takes a tenth of the time that MongoDB takes for it.
+//! Memory is bounded ([`counts`]). In the rare case that this is not enough to be sure, MongoDB counts.
 
-use mongodb::bson::doc;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use mongodb::bson::{RawDocument, doc};
+use mongodb::options::{FindOptions, Hint};
+use parking_lot::Mutex;
 use serde::Deserialize;
 
-use super::Stretch;
+use self::counts::Counts;
+use super::{AT_ONCE, Stretch};
 use crate::mongo::database::Database;
 use crate::mongo::failure::Failure;
-use crate::mongo::schema::ROOM_TIMES;
+use crate::mongo::schema::{ROOM_AUTHORS, ROOM_TIMES};
 
-/// A word. Fillers, joiners and variation selectors are excluded: by category they are letters and marks, but
-/// invisible.
-const WORD: &str = concat!(
-    r"(?:(?![\x{34F}\x{115F}\x{1160}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{3164}\x{FE00}-\x{FE0F}\x{FFA0}\x{E0100}-\x{E01EF}])",
-    r"[\p{L}\p{N}](?:(?![\x{34F}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{FE00}-\x{FE0F}\x{E0100}-\x{E01EF}])\p{M})*){2,}",
-);
+mod counts;
+mod split;
+
+/// 2,000: the texts in an answer, usually 0.1 MB, and 4 MB of the longest.
+const BATCH: u32 = 2_000;
 
 /// A word, and how often it was used.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Word {
     #[serde(rename = "_id")]
     pub(crate) word: String,
@@ -28,12 +36,40 @@ pub(crate) struct Word {
 }
 
 /// The first words by number of messages, then in the order of Unicode.
-pub(crate) async fn top(database: &Database, stretch: Stretch, first: i64) -> Result<Vec<Word>, Failure> {
+pub(crate) async fn top(database: &Database, stretch: Stretch, first: usize) -> Result<Vec<Word>, Failure> {
+    let counts = Arc::new(Mutex::new(Counts::new()));
+    let parts = stream::iter(stretch.parts()).map(async |part| {
+        let options = FindOptions::builder()
+            .hint(Hint::Name(ROOM_AUTHORS.to_owned()))
+            .projection(doc! { "_id": 0, "message": 1 })
+            .batch_size(BATCH)
+            .build();
+        let counts = Arc::clone(&counts);
+        let count = move |(): &mut (), message: &RawDocument| {
+            // A value of another type was put there by hand.
+            if let Ok(text) = message.get_str("message") {
+                let text = text.to_ascii_lowercase();
+                let words = split::sorted_words(&text);
+                counts.lock().add(&words);
+            }
+        };
+        database.fold(&database.messages(), part.indexed(), options, (), count).await
+    });
+    parts.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    let words = counts.lock().top(first);
+    match words {
+        Some(words) => Ok(words),
+        None => top_by_mongodb(database, stretch, first).await,
+    }
+}
+
+/// The same, counted by MongoDB, which writes to its disk what its memory does not hold.
+async fn top_by_mongodb(database: &Database, stretch: Stretch, first: usize) -> Result<Vec<Word>, Failure> {
     let mut filter = stretch.filter();
-    // A value of another type was changed by hand, and `$regexFindAll` would fail on it.
+    // `$regexFindAll` would fail on a value of another type.
     filter.insert("message", doc! { "$type": "string" });
     // `$toLower` changes ASCII letters only.
-    let found = doc! { "$regexFindAll": { "input": { "$toLower": "$message" }, "regex": WORD } };
+    let found = doc! { "$regexFindAll": { "input": { "$toLower": "$message" }, "regex": split::PATTERN } };
     let stages = vec![
         doc! { "$match": filter },
         doc! { "$project": { "_id": 0, "words": { "$map": { "input": found, "in": "$$this.match" } } } },
@@ -46,7 +82,7 @@ pub(crate) async fn top(database: &Database, stretch: Stretch, first: i64) -> Re
             "messages": { "$sum": { "$cond": [{ "$eq": [{ "$indexOfArray": ["$words", "$word"] }, "$index"] }, 1, 0] } },
         } },
         doc! { "$sort": { "messages": -1, "_id": 1 } },
-        doc! { "$limit": first },
+        doc! { "$limit": i64::try_from(first).unwrap_or(i64::MAX) },
     ];
     database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await
 }
