@@ -13,6 +13,7 @@ mod queues;
 mod reading;
 mod sweeping;
 mod views;
+mod warning;
 
 use std::time::Duration;
 
