@@ -162,25 +162,26 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
     let id = entry.id.to_string();
     let room = entry.presenter.map(PresenterIdx::get);
     let its_room = room.ok_or_else(|| (Cause::Malformed, format!("{} without presenterIdx", entry.kind)));
-    let decision = |by: User, reason: Option<String>| DecisionDocument {
+    let audited = || DecisionDocument {
         id: id.clone(),
         kind: entry.kind.to_string(),
         presenter_idx: room,
         at,
         position,
-        by: Some(by.into()),
+        by: None,
         target: None,
         user_idx: None,
         until: None,
         purge_from: None,
         swept_from: None,
         rule: None,
-        reason,
+        reason: None,
         category: None,
         settings: None,
         settings_changed: Vec::new(),
         settings_until: None,
     };
+    let decision = |by: User, reason: Option<String>| DecisionDocument { by: Some(by.into()), reason, ..audited() };
     let about_held = |target: String, author: &User, decision: DecisionDocument| DecisionDocument {
         target: Some(target),
         user_idx: Some(author.idx.get()),
@@ -224,10 +225,9 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             Mapped::Audited(message(posted, its_room?)?, Box::new(decided))
         }
         Body::MessageHeld(held) => Mapped::Decision(DecisionDocument {
-            // The filter or the hook held it: there is nobody to name.
-            by: None,
             until: Some(DateTime::from_millis(held.until.as_millisecond())),
-            ..about_held(held.target.to_string(), &held.posted.user, decision(held.posted.user.clone(), None))
+            // The filter or the hook held it: there is nobody to name.
+            ..about_held(held.target.to_string(), &held.posted.user, audited())
         }),
         Body::MessageDenied(denied) => Mapped::Decision(DecisionDocument {
             target: Some(denied.target.to_string()),
@@ -308,6 +308,28 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         Body::ModeratorRemoved(removed) => Mapped::Decision(DecisionDocument {
             user_idx: Some(removed.user.get()),
             ..decision(removed.by, removed.reason)
+        }),
+        Body::UserWarned(warned) => Mapped::Decision(DecisionDocument {
+            user_idx: Some(warned.user.get()),
+            ..decision(warned.by, warned.reason)
+        }),
+        Body::WarningWithdrawn(withdrawn) => Mapped::Decision(DecisionDocument {
+            user_idx: Some(withdrawn.user.get()),
+            ..decision(withdrawn.by, withdrawn.reason)
+        }),
+        Body::WarningSent(sent) => Mapped::Decision(DecisionDocument {
+            user_idx: Some(sent.user.get()),
+            target: Some(sent.target.to_string()),
+            ..audited()
+        }),
+        // Its text is the reason, so that an erasure of the user removes it as that of any decision.
+        Body::NoteAdded(added) => {
+            Mapped::Decision(DecisionDocument { user_idx: Some(added.user.get()), ..decision(added.by, added.text) })
+        }
+        Body::NoteDeleted(deleted) => Mapped::Decision(DecisionDocument {
+            user_idx: Some(deleted.user.get()),
+            target: Some(deleted.target.to_string()),
+            ..decision(deleted.by, deleted.reason)
         }),
         Body::RoomUpdated(updated) => {
             let until = if updated.until.is_empty() { None } else { Some(bson(&updated.until, "settings")?) };

@@ -9,10 +9,14 @@ use crate::holds::{Hold, MessageDenied, MessageHeld, MessageReleased};
 use crate::ids::{EventId, SessionId, UserIdx};
 use crate::kind::EventKind;
 use crate::malformed::{MalformedEvent, parse};
+use crate::moderators::{ModeratorAdded, ModeratorRemoved};
+use crate::notes::{NoteAdded, NoteDeleted};
+use crate::pins::{MessagePinned, MessageUnpinned};
 use crate::posted::PostedLine;
 use crate::reports::{MessageReported, ReportClosed};
 use crate::sweeps::{RoomSwept, SweepUndone};
 use crate::time::optional_millis;
+use crate::warnings::{UserWarned, WarningSent, WarningWithdrawn};
 
 /// What happened. The variant is the member `type`; its fields stand beside `type` in the line.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +51,16 @@ pub enum Body {
     ModeratorAdded(ModeratorAdded),
     /// `moderator.removed`
     ModeratorRemoved(ModeratorRemoved),
+    /// `user.warned`
+    UserWarned(UserWarned),
+    /// `warning.withdrawn`
+    WarningWithdrawn(WarningWithdrawn),
+    /// `warning.sent`
+    WarningSent(WarningSent),
+    /// `note.added`
+    NoteAdded(NoteAdded),
+    /// `note.deleted`
+    NoteDeleted(NoteDeleted),
     /// `room.cleared`
     RoomCleared(RoomCleared),
     /// `room.updated`
@@ -162,24 +176,6 @@ pub struct NoticePosted {
     pub text: String,
 }
 
-/// A message is pinned, in place of the room's pinned message if there is one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessagePinned {
-    /// The message or notice. It need not exist.
-    pub target: EventId,
-    /// The moderator or presenter.
-    pub by: User,
-}
-
-/// The pinned message is unpinned. A deletion of the message unpins it as well, without this event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageUnpinned {
-    /// The message that was pinned.
-    pub target: EventId,
-    /// The moderator or presenter.
-    pub by: User,
-}
-
 /// A user is banned from the room, or from every room except their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserBanned {
@@ -205,30 +201,6 @@ pub struct UserUnbanned {
     /// The user who was banned.
     pub user: UserIdx,
     /// The moderator or presenter.
-    pub by: User,
-    /// The reason, in that user's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// A user becomes a moderator of the room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModeratorAdded {
-    /// The new moderator.
-    pub user: UserIdx,
-    /// The presenter, or a moderator of every room.
-    pub by: User,
-    /// The reason, in that user's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// A user is no longer a moderator of the room. A ban from the room ends the role as well, without this event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModeratorRemoved {
-    /// The user who was a moderator.
-    pub user: UserIdx,
-    /// The presenter, or a moderator of every room.
     pub by: User,
     /// The reason, in that user's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -320,6 +292,11 @@ impl Body {
             Body::UserUnbanned(_) => EventKind::UserUnbanned,
             Body::ModeratorAdded(_) => EventKind::ModeratorAdded,
             Body::ModeratorRemoved(_) => EventKind::ModeratorRemoved,
+            Body::UserWarned(_) => EventKind::UserWarned,
+            Body::WarningWithdrawn(_) => EventKind::WarningWithdrawn,
+            Body::WarningSent(_) => EventKind::WarningSent,
+            Body::NoteAdded(_) => EventKind::NoteAdded,
+            Body::NoteDeleted(_) => EventKind::NoteDeleted,
             Body::RoomCleared(_) => EventKind::RoomCleared,
             Body::RoomUpdated(_) => EventKind::RoomUpdated,
             Body::RoomSwept(_) => EventKind::RoomSwept,
@@ -366,6 +343,11 @@ impl Body {
             EventKind::UserUnbanned => Body::UserUnbanned(parse(line)?),
             EventKind::ModeratorAdded => Body::ModeratorAdded(parse(line)?),
             EventKind::ModeratorRemoved => Body::ModeratorRemoved(parse(line)?),
+            EventKind::UserWarned => Body::UserWarned(parse(line)?),
+            EventKind::WarningWithdrawn => Body::WarningWithdrawn(parse(line)?),
+            EventKind::WarningSent => Body::WarningSent(parse(line)?),
+            EventKind::NoteAdded => Body::NoteAdded(parse(line)?),
+            EventKind::NoteDeleted => Body::NoteDeleted(parse(line)?),
             EventKind::RoomCleared => Body::RoomCleared(parse(line)?),
             EventKind::RoomUpdated => Body::RoomUpdated(parse(line)?),
             EventKind::RoomSwept => Body::RoomSwept(parse(line)?),

@@ -113,6 +113,11 @@ impl Event {
             Body::UserUnbanned(body) => line(self, body),
             Body::ModeratorAdded(body) => line(self, body),
             Body::ModeratorRemoved(body) => line(self, body),
+            Body::UserWarned(body) => line(self, body),
+            Body::WarningWithdrawn(body) => line(self, body),
+            Body::WarningSent(body) => line(self, body),
+            Body::NoteAdded(body) => line(self, body),
+            Body::NoteDeleted(body) => line(self, body),
             Body::RoomCleared(body) => line(self, body),
             Body::RoomUpdated(body) => line(self, body),
             Body::RoomSwept(body) => line(self, body),
@@ -148,7 +153,7 @@ mod tests {
     use super::*;
 
     /// One event of every type, as it stands in the log.
-    const LINES: [&str; 35] = [
+    const LINES: [&str; 40] = [
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
@@ -184,6 +189,11 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000019","type":"room.swept","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","rule":{"texts":["come to my room"]},"secondsBack":60,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000001b","type":"room.swept","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","rule":{"texts":{"to":["come to my room"],"percent":85},"users":[7]},"secondsBack":60,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000001a","type":"sweep.undone","presenterIdx":42,"at":"2026-11-22T12:37:00.000Z","target":"019ab5a0-8000-7000-8000-000000000018","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"a mistake"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000021","type":"user.warned","presenterIdx":42,"at":"2026-11-22T12:38:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"no links please"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000022","type":"warning.withdrawn","presenterIdx":42,"at":"2026-11-22T12:38:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-5000-8000-000000000023","type":"warning.sent","presenterIdx":42,"at":"2026-11-22T12:38:00.000Z","user":7,"target":"019ab5a0-8000-7000-8000-000000000021"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000024","type":"note.added","presenterIdx":42,"at":"2026-11-22T12:38:00.000Z","user":7,"text":"warned twice on another account","by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000025","type":"note.deleted","presenterIdx":42,"at":"2026-11-22T12:38:00.000Z","user":7,"target":"019ab5a0-8000-7000-8000-000000000024","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"not the same user"}"#,
     ];
 
     #[test]

@@ -121,6 +121,9 @@ impl EventId {
     /// No id is less.
     pub const LEAST: EventId = EventId(Uuid::nil());
 
+    /// No id is greater.
+    pub const GREATEST: EventId = EventId(Uuid::max());
+
     /// A new id.
     pub fn new() -> EventId {
         EventId(Uuid::now_v7())
@@ -140,6 +143,11 @@ impl EventId {
     /// The id of the event that holds this message: the message's own id stays free for its release or denial.
     pub fn of_hold(message: EventId) -> EventId {
         EventId(Uuid::new_v5(&message.0, b"held"))
+    }
+
+    /// The id of the event that records that a warning was sent: the same on each node that sends it.
+    pub fn of_sent(warning: EventId) -> EventId {
+        EventId(Uuid::new_v5(&warning.0, b"sent"))
     }
 
     /// The id under which readers get what a sweep, or its end, does to this message.

@@ -38,6 +38,16 @@ pub enum EventKind {
     ModeratorAdded,
     /// `moderator.removed`
     ModeratorRemoved,
+    /// `user.warned`
+    UserWarned,
+    /// `warning.withdrawn`
+    WarningWithdrawn,
+    /// `warning.sent`
+    WarningSent,
+    /// `note.added`
+    NoteAdded,
+    /// `note.deleted`
+    NoteDeleted,
     /// `room.cleared`
     RoomCleared,
     /// `room.updated`
@@ -58,7 +68,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that this version knows.
-    pub const KNOWN: [EventKind; 21] = [
+    pub const KNOWN: [EventKind; 26] = [
         EventKind::MessagePosted,
         EventKind::MessageDeleted,
         EventKind::MessageRestored,
@@ -73,6 +83,11 @@ impl EventKind {
         EventKind::UserUnbanned,
         EventKind::ModeratorAdded,
         EventKind::ModeratorRemoved,
+        EventKind::UserWarned,
+        EventKind::WarningWithdrawn,
+        EventKind::WarningSent,
+        EventKind::NoteAdded,
+        EventKind::NoteDeleted,
         EventKind::RoomCleared,
         EventKind::RoomUpdated,
         EventKind::RoomSwept,
@@ -99,6 +114,11 @@ impl EventKind {
             EventKind::UserUnbanned => "user.unbanned",
             EventKind::ModeratorAdded => "moderator.added",
             EventKind::ModeratorRemoved => "moderator.removed",
+            EventKind::UserWarned => "user.warned",
+            EventKind::WarningWithdrawn => "warning.withdrawn",
+            EventKind::WarningSent => "warning.sent",
+            EventKind::NoteAdded => "note.added",
+            EventKind::NoteDeleted => "note.deleted",
             EventKind::RoomCleared => "room.cleared",
             EventKind::RoomUpdated => "room.updated",
             EventKind::RoomSwept => "room.swept",
@@ -133,6 +153,11 @@ impl From<&str> for EventKind {
             "user.unbanned" => EventKind::UserUnbanned,
             "moderator.added" => EventKind::ModeratorAdded,
             "moderator.removed" => EventKind::ModeratorRemoved,
+            "user.warned" => EventKind::UserWarned,
+            "warning.withdrawn" => EventKind::WarningWithdrawn,
+            "warning.sent" => EventKind::WarningSent,
+            "note.added" => EventKind::NoteAdded,
+            "note.deleted" => EventKind::NoteDeleted,
             "room.cleared" => EventKind::RoomCleared,
             "room.updated" => EventKind::RoomUpdated,
             "room.swept" => EventKind::RoomSwept,

@@ -34,6 +34,7 @@ mod ids;
 mod kind;
 mod malformed;
 mod moderators;
+mod notes;
 mod pins;
 mod position;
 mod posted;
@@ -45,15 +46,15 @@ mod sweep_preview;
 mod sweeps;
 mod text_folding;
 mod time;
+mod warnings;
 
 pub use attributes::{
     Attributes, InvalidAttributes, LARGEST_ATTRIBUTES_BYTES, LONGEST_ATTRIBUTE_NAME, MOST_ATTRIBUTES, is_attribute_name,
 };
 pub use bans::{Ban, LatestBan};
 pub use body::{
-    Body, ErasureMode, MessageDeleted, MessagePinned, MessagePosted, MessageRestored, MessageUnpinned, ModeratorAdded,
-    ModeratorRemoved, NoticePosted, PresenterConnected, PresenterDisconnected, Role, RoomCleared, RoomUpdated, User,
-    UserBanned, UserErased, UserUnbanned,
+    Body, ErasureMode, MessageDeleted, MessagePosted, MessageRestored, NoticePosted, PresenterConnected,
+    PresenterDisconnected, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned,
 };
 pub use event::{Event, Request};
 pub use head::Head;
@@ -64,8 +65,9 @@ pub use ids::{
 };
 pub use kind::EventKind;
 pub use malformed::MalformedEvent;
-pub use moderators::Moderators;
-pub use pins::Pins;
+pub use moderators::{ModeratorAdded, ModeratorRemoved, Moderators};
+pub use notes::{NoteAdded, NoteDeleted, Notes};
+pub use pins::{MessagePinned, MessageUnpinned, Pins};
 pub use position::{InvalidPosition, Position};
 pub use posted::PostedLine;
 pub use readers::Readers;
@@ -75,3 +77,4 @@ pub use sweep_preview::{PreviewedMessage, SweepPreview};
 pub use sweeps::{RoomSwept, SweepMatcher, SweepRule, SweepUndone};
 pub use text_folding::folded;
 pub use time::now;
+pub use warnings::{UserWarned, WARNED_FOR, Warning, WarningSent, WarningWithdrawn, Warnings};

@@ -6,9 +6,35 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
-use crate::body::Body;
+use serde::{Deserialize, Serialize};
+
+use crate::body::{Body, User};
 use crate::ids::{PresenterIdx, UserIdx};
 use crate::position::Position;
+
+/// A user becomes a moderator of the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeratorAdded {
+    /// The new moderator.
+    pub user: UserIdx,
+    /// The presenter, or a moderator of every room.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A user is no longer a moderator of the room. A ban from the room ends the role as well, without this event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeratorRemoved {
+    /// The user who was a moderator.
+    pub user: UserIdx,
+    /// The presenter, or a moderator of every room.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
 
 /// The moderators of all rooms. One takes about 50 bytes.
 #[derive(Debug, Default)]
@@ -84,7 +110,7 @@ impl Moderators {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::{ModeratorAdded, ModeratorRemoved, Role, User, UserBanned, UserUnbanned};
+    use crate::body::{Role, UserBanned, UserUnbanned};
 
     fn room(idx: i64) -> PresenterIdx {
         PresenterIdx::try_from(idx).unwrap()

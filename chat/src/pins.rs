@@ -4,9 +4,29 @@
 
 use std::collections::HashMap;
 
-use crate::body::Body;
+use serde::{Deserialize, Serialize};
+
+use crate::body::{Body, User};
 use crate::ids::{EventId, PresenterIdx};
 use crate::position::Position;
+
+/// A message is pinned, in place of the room's pinned message if there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessagePinned {
+    /// The message or notice. It need not exist.
+    pub target: EventId,
+    /// The moderator or presenter.
+    pub by: User,
+}
+
+/// The pinned message is unpinned. A deletion of the message unpins it as well, without this event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageUnpinned {
+    /// The message that was pinned.
+    pub target: EventId,
+    /// The moderator or presenter.
+    pub by: User,
+}
 
 /// The pinned messages of all rooms. One takes about 50 bytes.
 #[derive(Debug, Default)]
@@ -62,7 +82,7 @@ impl Pins {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::{MessageDeleted, MessagePinned, MessageUnpinned, Role, RoomCleared, User};
+    use crate::body::{MessageDeleted, Role, RoomCleared};
 
     fn room(idx: i64) -> PresenterIdx {
         PresenterIdx::try_from(idx).unwrap()

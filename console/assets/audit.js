@@ -27,6 +27,11 @@ const TYPES = [
   'user.unbanned',
   'moderator.added',
   'moderator.removed',
+  'user.warned',
+  'warning.sent',
+  'warning.withdrawn',
+  'note.added',
+  'note.deleted',
 ];
 
 /** @param {HTMLElement} root @param {{ room: string, query: Record<string, string>, signal: AbortSignal }} view */

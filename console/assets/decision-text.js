@@ -15,7 +15,9 @@ export function decisionText(decision) {
   // Nobody decides to hold a message. The row names its author.
   const actor = type === 'message.held' || type === 'notice.posted' ? (by ?? user ?? message?.user) : by;
   const named = typeof actor === 'object' ? actor : { idx: actor };
-  const who = actor ? userText(nameOf(named), 'strong') : t('decision.someone');
+  // No moderator sends a warning: an answer of the server does.
+  const someone = type === 'warning.sent' ? '' : t('decision.someone');
+  const who = actor ? userText(nameOf(named), 'strong') : someone;
   const place = presenterIdx === undefined ? ` ${t('decision.everywhere')}` : '';
   return h(
     'span',

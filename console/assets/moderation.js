@@ -83,6 +83,31 @@ export const banOf = (room, user, options) =>
     throw error;
   });
 
+/** @param {Idx} room @param {Idx} user @param {string} reason what the user is told */
+export const warn = (room, user, reason) =>
+  decide('PUT', `/v1/rooms/${room}/warnings/${user}`, { body: { reason } });
+
+/** @param {Idx} room @param {Idx} user */
+export const withdrawWarning = (room, user) => decide('DELETE', `/v1/rooms/${room}/warnings/${user}`, {});
+
+/** The user's warning in the room, or null. @param {Idx} room @param {Idx} user @param {Options} [options] */
+export const warningOf = (room, user, options) =>
+  get('ingest', `/v1/rooms/${room}/warnings/${user}`, options).catch((error) => {
+    if (error.code === 'not_warned') return null;
+    throw error;
+  });
+
+/** The notes on a user, the oldest first. @param {Idx} room @param {Idx} user @param {Options} [options] */
+export const notesOn = async (room, user, options) =>
+  (await get('ingest', `/v1/rooms/${room}/users/${user}/notes`, options)).notes;
+
+/** @param {Idx} room @param {Idx} user @param {string} text */
+export const addNote = (room, user, text) =>
+  decide('POST', `/v1/rooms/${room}/users/${user}/notes`, { body: { text } });
+
+/** @param {Idx} room @param {Idx} user @param {string} id */
+export const deleteNote = (room, user, id) => decide('DELETE', `/v1/rooms/${room}/users/${user}/notes/${id}`, {});
+
 /** A page of bans. @param {Idx} room @param {boolean} everywhere @param {Options} options */
 export const bans = (room, everywhere, options) =>
   get('ingest', everywhere ? '/v1/bans' : `/v1/rooms/${room}/bans`, options);

@@ -1,5 +1,5 @@
 // @ts-check
-/** A user's card: who it is, whether they are banned here, what to do about it, and what they wrote in the room. */
+/** A user's card: who it is, whether they are banned or warned here, notes on them, and what they wrote in the room. */
 
 import { get } from './api.js';
 import { card } from './card.js';
@@ -10,6 +10,8 @@ import { messageRow, nameOf } from './message-row.js';
 import { ban, banOf, unban } from './moderation.js';
 import { Outcome } from './outcome.js';
 import { session } from './session.js';
+import { UserNotes } from './user-notes.js';
+import { UserWarning } from './user-warning.js';
 
 /** Messages on a card. The search has the rest. */
 const MESSAGES = 50;
@@ -41,12 +43,14 @@ export class UserCard {
     this.#signal = signal;
     this.#mayModerate = mayModerate;
     const role = roleName(user.role);
+    const about = { room, user: user.idx, signal };
     const search = `#/rooms/${room}/search?user=${user.idx}&order=desc`;
     this.element = card(
       { title: userText(nameOf(user)), beside: role && h('span', { class: `badge is-${user.role}` }, role), onClose },
       h('p', { class: 'quiet' }, t('user.number', { idx: user.idx })),
       this.#names,
       mayModerate && [h('div', { class: 'line' }, this.#ban, this.#unban), this.#form(), this.#outcome.element],
+      mayModerate && [new UserWarning(about).element, new UserNotes(about).element],
       h('h3', {}, t('user.messages')),
       this.#history,
       h('p', {}, h('a', { href: search }, t('user.searchAll'))),

@@ -103,6 +103,8 @@ impl Assets {
             "sweeps.css"
             "table.js"
             "user-card.js"
+            "user-notes.js"
+            "user-warning.js"
             "views.css"
         ];
         let shared = [

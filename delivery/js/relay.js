@@ -74,8 +74,19 @@ const SHOWN = new Map([
   ['user.erased', ['user']],
 ]);
 
-/** What no viewer receives: settings, which may contain the room's own words, held messages, and reports of messages. */
-const HIDDEN = new Set(['room.updated', 'message.held', 'message.denied', 'message.reported', 'report.closed']);
+/** What no viewer receives: settings, which may contain the room's own words, and what moderators alone know. */
+const HIDDEN = new Set([
+  'room.updated',
+  'message.held',
+  'message.denied',
+  'message.reported',
+  'report.closed',
+  'user.warned',
+  'warning.withdrawn',
+  'warning.sent',
+  'note.added',
+  'note.deleted',
+]);
 
 /**
  * @param {RelayEvent} event

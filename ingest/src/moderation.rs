@@ -3,6 +3,7 @@
 pub(crate) mod decide;
 pub(crate) mod decide_hold;
 pub(crate) mod holds;
+pub(crate) mod notes;
 pub(crate) mod preview;
 pub(crate) mod report;
 pub(crate) mod restored;
@@ -11,3 +12,4 @@ pub(crate) mod rules;
 pub(crate) mod settings;
 pub(crate) mod sweeps;
 pub(crate) mod term;
+pub(crate) mod warnings;

@@ -104,6 +104,20 @@ pub(crate) enum Refusal {
     /// The room has this many moderators already.
     TooManyModerators(usize),
     NotModerator,
+    /// A warning has no reason.
+    ReasonMissing,
+    /// A presenter cannot be warned in their own room.
+    PresenterNotWarnable,
+    /// A moderator of the room cannot warn another one.
+    ModeratorNotWarnable,
+    NotWarned,
+    /// The room has this many warnings already.
+    TooManyWarnings(usize),
+    NoteIdInvalid,
+    /// There is no such note on the user in the room.
+    NoteNotFound,
+    /// There are this many notes on the user already, or in the room.
+    TooManyNotes(usize),
     /// The room, or every room together, has this many bans already.
     TooManyBans(usize),
     /// A moderator exceeds the rate of decisions.

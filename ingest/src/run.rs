@@ -22,6 +22,7 @@ use crate::memory::turns::{SettledTurns, Turns};
 use crate::metrics;
 use crate::metrics::Metrics;
 use crate::moderation::rules::Rules;
+use crate::moderation::warnings::{self, SentWarnings};
 use crate::outbound::reconnect::Reconnects;
 use crate::outbound::room_server::RoomServer;
 use crate::posting::admission::Admission;
@@ -32,7 +33,7 @@ use crate::reload;
 use crate::sender::Sender;
 use crate::state::Ingest;
 
-/// Lists of bans and of moderators that a node reads at once, and those of one user among them. 16 lists read at most
+/// Lists of bans, moderators, warnings and notes that a node reads at once, and those of one user among them. 16 lists read at most
 /// 128 decisions of 8 KB at once: 1 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take
 /// the same connection.
 const LISTS: usize = 16;
@@ -82,6 +83,7 @@ pub async fn run(
     let tasks = Tasks::new();
     let memory = KeyMemory { keys_for: config.idempotency.get(), most_keys: config.idempotency_keys };
     let replay = Replay::start(&log, rules, limits, memory, &tasks).await.map_err(Error::Decisions)?;
+    let (sent_warnings, sent) = SentWarnings::new();
     let ingest = Arc::new(Ingest {
         senders: TokenCache::new(auth.clone(), Sender::new),
         verifier: auth,
@@ -101,6 +103,7 @@ pub async fn run(
         unfinished: FairSlots::new(config.max_unfinished.max(1), usize::MAX),
         in_flight: Arc::new(Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS))),
         admission: Admission::new(config.max_in_flight),
+        sent_warnings,
         lists: UserPermits::new(LISTS, LISTS_OF_USER),
         body_deadline: config.body_timeout.get(),
         metrics: Metrics::new(),
@@ -113,6 +116,7 @@ pub async fn run(
         // Dropping it at the stop cancels at most a probe.
         async move { match ingest.room_server.watch().await {} }
     });
+    tasks.spawn_until_stop("sent warnings", warnings::record(ingest.clone(), sent));
     tasks.spawn_until_stop("reload", {
         let ingest = ingest.clone();
         async move { match reload::follow(ingest, changes).await {} }

@@ -16,6 +16,7 @@ use web::fair_slots::FairSlots;
 use crate::memory::replay::Replay;
 use crate::memory::turns::{SettledTurns, Turns};
 use crate::metrics::Metrics;
+use crate::moderation::warnings::SentWarnings;
 use crate::outbound::reconnect::Reconnects;
 use crate::outbound::room_server::RoomServer;
 use crate::posting::admission::Admission;
@@ -50,7 +51,9 @@ pub(crate) struct Ingest {
     pub(crate) in_flight: Arc<Semaphore>,
     /// Concurrent requests that append to the log.
     pub(crate) admission: Admission,
-    /// Lists of bans and of moderators that are being read, shared by users.
+    /// The warnings that answers of this node carry.
+    pub(crate) sent_warnings: SentWarnings,
+    /// Lists of bans, moderators, warnings and notes that are being read, shared by users.
     pub(crate) lists: Arc<UserPermits>,
     pub(crate) body_deadline: Duration,
     pub(crate) metrics: Metrics,

@@ -277,6 +277,17 @@ fn line(event: &Event) -> String {
             let what = format!("user {} is no longer a moderator of this room", removed.user);
             decided(what, &removed.by, &removed.reason)
         }
+        Body::UserWarned(warned) => decided(format!("user {} is warned", warned.user), &warned.by, &warned.reason),
+        Body::WarningWithdrawn(withdrawn) => {
+            decided(format!("the warning of user {} is withdrawn", withdrawn.user), &withdrawn.by, &withdrawn.reason)
+        }
+        Body::WarningSent(sent) => format!("-- the warning of user {} was sent", sent.user),
+        Body::NoteAdded(added) => decided(format!("a note on user {}", added.user), &added.by, &added.text),
+        Body::NoteDeleted(deleted) => decided(
+            format!("note {} on user {} is deleted", deleted.target, deleted.user),
+            &deleted.by,
+            &deleted.reason,
+        ),
         Body::RoomUpdated(updated) => {
             let settings = serde_json::Value::from(updated.settings.clone());
             decided(format!("the room's settings are {settings}"), &updated.by, &updated.reason)

@@ -17,6 +17,7 @@ mod extras;
 mod gaps;
 mod keeps;
 mod moderators;
+mod notes;
 pub(crate) mod outages;
 mod poison;
 mod quarantine;

@@ -16,6 +16,7 @@ mod queues;
 mod reading;
 mod sweeping;
 mod views;
+mod warning;
 
 use std::path::Path;
 use std::time::Duration;

@@ -358,7 +358,7 @@ test('of a user who was erased nothing is told to who comes later, and the numbe
   assert.deepEqual([late.events[1].text, late.events[6].text, late.gaps], ['text 2', 'text 7', []]);
 });
 
-test("a room's settings, held messages and reports reach no viewer, and every other decision does", () => {
+test("a room's settings, held messages, reports, warnings and notes reach no viewer, and every other decision does", () => {
   const relay = createRelay();
   const seen = viewer(relay);
   carry(seen.ends);
@@ -368,6 +368,11 @@ test("a room's settings, held messages and reports reach no viewer, and every ot
   relay.send({ id: '6', type: 'message.denied', target: '6', user: 7 });
   relay.send({ id: '7', type: 'message.reported', target: '1', category: 'spam', reason: 'our own' });
   relay.send({ id: '8', type: 'report.closed', target: '1', reason: 'our own' });
+  relay.send({ id: '9', type: 'user.warned', user: 7, reason: 'our own' });
+  relay.send({ id: '10', type: 'warning.sent', user: 7, target: '9' });
+  relay.send({ id: '11', type: 'warning.withdrawn', user: 7, reason: 'our own' });
+  relay.send({ id: '12', type: 'note.added', user: 7, text: 'our own' });
+  relay.send({ id: '13', type: 'note.deleted', user: 7, target: '12', reason: 'our own' });
   // Of every room: without a presenterIdx.
   relay.send({ id: '3', type: 'user.banned', user: 7 });
   relay.send({ id: '4', type: 'user.unbanned', user: 7 });

@@ -9,6 +9,7 @@ mod restored;
 mod sockets;
 mod swept;
 mod tickets;
+mod warnings;
 
 use serde_json::{Value, json};
 

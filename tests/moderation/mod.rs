@@ -10,10 +10,12 @@ mod limits;
 mod lists;
 mod lives_on;
 mod moderators;
+mod notes;
 mod places;
 mod reports;
 mod settings;
 mod sweeps;
+mod warnings;
 
 use std::time::Duration;
 
@@ -77,6 +79,10 @@ impl World {
 
     async fn patch(&self, node: &Role, path: &str, token: &str, body: Value) -> Answer {
         self.call(node, Method::PATCH, path, token, Some(body)).await
+    }
+
+    async fn create(&self, node: &Role, path: &str, token: &str, body: Value) -> Answer {
+        self.call(node, Method::POST, path, token, Some(body)).await
     }
 
     async fn delete(&self, node: &Role, path: &str, token: &str) -> Answer {

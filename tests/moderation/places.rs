@@ -4,6 +4,7 @@ mod held;
 mod pinned;
 mod restored;
 mod swept;
+mod warned;
 
 use std::collections::VecDeque;
 

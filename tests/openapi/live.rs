@@ -21,13 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[tokio::test]
 async fn ingest_takes_messages_as_its_document_says() {
     // Settings and bans decide which posts are accepted, so they are not set here.
-    ingest_does(&[&["messages", "original", "service", "reports", "holds", "sweeps"]]).await;
+    ingest_does(&[&["messages", "original", "service", "reports", "holds", "sweeps", "notes"]]).await;
 }
 
 #[tokio::test]
-async fn ingest_takes_appointments_bans_and_settings_as_its_document_says() {
+async fn ingest_takes_appointments_bans_warnings_and_settings_as_its_document_says() {
     // A banned user cannot become a moderator.
-    ingest_does(&[&["moderators"], &["bans"], &["settings"]]).await;
+    ingest_does(&[&["moderators"], &["bans"], &["warnings"], &["settings"]]).await;
 }
 
 /// Requests to an ingest of their own, in sequence: each group follows its own links.

@@ -80,6 +80,16 @@ enum DecisionType {
     ModeratorAdded,
     #[serde(rename = "moderator.removed")]
     ModeratorRemoved,
+    #[serde(rename = "user.warned")]
+    UserWarned,
+    #[serde(rename = "warning.withdrawn")]
+    WarningWithdrawn,
+    #[serde(rename = "warning.sent")]
+    WarningSent,
+    #[serde(rename = "note.added")]
+    NoteAdded,
+    #[serde(rename = "note.deleted")]
+    NoteDeleted,
     #[serde(rename = "room.cleared")]
     RoomCleared,
     #[serde(rename = "room.updated")]
@@ -122,11 +132,12 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     by: Option<UserBody>,
+    /// Of `user.warned`: what the user is told. Of `note.added`: the note.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
     /// Of decisions about a message, and of `message.held`: the message's id. Of `notice.posted`: its own, which is the
-    /// notice's. Of `sweep.undone`: the sweep's.
+    /// notice's. Of `sweep.undone`, `warning.sent` and `note.deleted`: that of the sweep, the warning or the note.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::EventId>, nullable = false)]
     target: Option<String>,
@@ -138,7 +149,7 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reports: Option<usize>,
-    /// Of bans and moderators: the user. Of held messages: the author. A negative number is the pseudonym of an erased
+    /// Of bans, moderators, warnings and notes: the user. Of held messages: the author. A negative number is the pseudonym of an erased
     /// user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -284,6 +295,11 @@ impl DecisionType {
             DecisionType::ReportClosed => "report.closed",
             DecisionType::ModeratorAdded => "moderator.added",
             DecisionType::ModeratorRemoved => "moderator.removed",
+            DecisionType::UserWarned => "user.warned",
+            DecisionType::WarningWithdrawn => "warning.withdrawn",
+            DecisionType::WarningSent => "warning.sent",
+            DecisionType::NoteAdded => "note.added",
+            DecisionType::NoteDeleted => "note.deleted",
             DecisionType::RoomCleared => "room.cleared",
             DecisionType::RoomUpdated => "room.updated",
             DecisionType::RoomSwept => "room.swept",

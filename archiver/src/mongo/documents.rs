@@ -122,12 +122,11 @@ pub(crate) struct DecisionDocument {
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<UserDocument>,
-    /// Of decisions about a message, and of `message.held`: the message. Of a notice: itself. `sweep.undone`: the
-    /// sweep.
+    /// Of decisions about a message, and of `message.held`: the message. Of a notice: itself. `sweep.undone`,
+    /// `warning.sent` and `note.deleted`: the sweep, the warning or the note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
-    /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user. About held messages: the
-    /// author.
+    /// Of bans, moderators, warnings and notes: the user. About held messages: the author.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_idx: Option<i64>,
     /// `user.banned`: the end of the ban. `message.held`: the end of the hold.
@@ -142,6 +141,7 @@ pub(crate) struct DecisionDocument {
     /// `room.swept`: which messages are deleted. None: retention has removed the rule, once nothing needed it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rule: Option<RuleDocument>,
+    /// Of `note.added`: the note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// `message.reported`: what is wrong with the message.

@@ -26,6 +26,7 @@ import type {
   MessageOptions,
   Moderator,
   Most,
+  Note,
   Outcome,
   Pin,
   PostOptions,
@@ -42,6 +43,7 @@ import type {
   SweepOptions,
   SweepPreview,
   SweepRule,
+  Warned,
   Word,
 } from './types.d.ts';
 
@@ -167,6 +169,18 @@ export class Ingest {
   removeModerator(room: number, user: number, options?: DecisionOptions): Promise<Decided>;
   moderators(room: number, options?: ListOptions): AsyncGenerator<Moderator, void>;
   getModerator(room: number, user: number, options?: CallOptions): Promise<Moderator | null>;
+  /** Tells a user `reason` in the answer to one of their next posts to the room. */
+  warn(room: number, user: number, reason: string, options?: PostOptions): Promise<Decided>;
+  /** Throws `Refused` with the code `not_warned` if there is no warning. */
+  withdrawWarning(room: number, user: number, options?: DecisionOptions): Promise<Decided>;
+  warnings(room: number, options?: ListOptions): AsyncGenerator<Warned, void>;
+  getWarning(room: number, user: number, options?: CallOptions): Promise<Warned | null>;
+  /** Writes a note on a user, for the moderators of the room. Its id is that of the decision. */
+  addNote(room: number, user: number, text: string, options?: PostOptions): Promise<Decided>;
+  /** Throws `Refused` with the code `note_not_found` if there is no such note. */
+  deleteNote(room: number, user: number, noteId: string, options?: DecisionOptions): Promise<Decided>;
+  /** The notes on a user, the oldest first. */
+  notes(room: number, user: number, options?: CallOptions): Promise<Note[]>;
   getSettings(room: number, options?: CallOptions): Promise<Settings>;
   /** With `seconds` the named settings end by themselves, and the default applies again. */
   changeSettings(room: number, settings: SettingsChange, options?: BanOptions): Promise<Decided>;

@@ -27,6 +27,10 @@ const BANS_EVERYWHERE = '/v1/bans';
 const BAN_EVERYWHERE = '/v1/bans/{userIdx}';
 const MODERATORS = '/v1/rooms/{presenterIdx}/moderators';
 const MODERATOR = '/v1/rooms/{presenterIdx}/moderators/{userIdx}';
+const WARNINGS = '/v1/rooms/{presenterIdx}/warnings';
+const WARNING = '/v1/rooms/{presenterIdx}/warnings/{userIdx}';
+const NOTES = '/v1/rooms/{presenterIdx}/users/{userIdx}/notes';
+const NOTE = '/v1/rooms/{presenterIdx}/users/{userIdx}/notes/{noteId}';
 const SETTINGS = '/v1/rooms/{presenterIdx}/settings';
 
 export class Ingest {
@@ -200,6 +204,41 @@ export class Ingest {
   /** @param {number} room @param {number} user @param {import('./index.d.ts').CallOptions} [options] */
   getModerator(room, user, options) {
     return this.#role.getOrNull(MODERATOR, { presenterIdx: room, userIdx: user }, 'not_moderator', options);
+  }
+
+  /** @param {number} room @param {number} user @param {string} reason @param {import('./index.d.ts').PostOptions} [options] */
+  warn(room, user, reason, options) {
+    return this.#submit('PUT', WARNING, { presenterIdx: room, userIdx: user }, options, { reason });
+  }
+
+  /** @param {number} room @param {number} user @param {DecisionOptions} [options] */
+  withdrawWarning(room, user, options) {
+    return this.#submit('DELETE', WARNING, { presenterIdx: room, userIdx: user }, options);
+  }
+
+  /** @param {number} room @param {ListOptions} [options] */
+  warnings(room, { pageSize = 1_000, signal } = {}) {
+    return this.#role.pages(WARNINGS, { presenterIdx: room }, 'warnings', { first: pageSize }, signal);
+  }
+
+  /** @param {number} room @param {number} user @param {import('./index.d.ts').CallOptions} [options] */
+  getWarning(room, user, options) {
+    return this.#role.getOrNull(WARNING, { presenterIdx: room, userIdx: user }, 'not_warned', options);
+  }
+
+  /** @param {number} room @param {number} user @param {string} text @param {import('./index.d.ts').PostOptions} [options] */
+  addNote(room, user, text, options) {
+    return this.#submit('POST', NOTES, { presenterIdx: room, userIdx: user }, options, { text });
+  }
+
+  /** @param {number} room @param {number} user @param {string} noteId @param {DecisionOptions} [options] */
+  deleteNote(room, user, noteId, options) {
+    return this.#submit('DELETE', NOTE, { presenterIdx: room, userIdx: user, noteId }, options);
+  }
+
+  /** @param {number} room @param {number} user @param {import('./index.d.ts').CallOptions} [options] */
+  async notes(room, user, options) {
+    return (await this.#role.request('GET', NOTES, { presenterIdx: room, userIdx: user }, options)).notes;
   }
 
   /** @param {number} room @param {import('./index.d.ts').CallOptions} [options] */

@@ -46,12 +46,21 @@ export interface Decided {
   position: string;
 }
 
+/** What a moderator of the room tells the author of a message. Several answers may carry the same one, by its id. */
+export interface AuthorWarning {
+  id: string;
+  at: string;
+  reason: string;
+}
+
 /** A message that is in the log. */
 export interface Accepted extends Decided {
   /** Absent if an earlier attempt had stored the message, and its answer was lost. */
   presenter?: 'connected' | 'reconnecting';
   /** It waits for a moderator, and the position is that of its hold. */
   held?: true;
+  /** Show it to the author. A refusal has it in its `problem`. */
+  warning?: AuthorWarning;
 }
 
 export interface PostOptions extends CallOptions {
@@ -148,6 +157,22 @@ export interface Moderator {
   at: string;
   by: User;
   reason?: string;
+}
+
+/** A warning of a user. */
+export interface Warned extends AuthorWarning {
+  user: UserIdx;
+  /** When an answer to the user carried it. Absent: none has yet. */
+  sentAt?: string;
+  by: User;
+}
+
+/** A note on a user, for the moderators of a room. */
+export interface Note {
+  id: string;
+  at: string;
+  by: User;
+  text: string;
 }
 
 export interface Pin {

@@ -71,7 +71,7 @@ pub(super) enum Kind {
     Held,
     /// The denial of such a message.
     Denial,
-    /// A report of a message, or its end: for the room's moderators alone.
+    /// A report of a message, or its end, or about a warning: for the room's moderators alone.
     ForModerators,
     /// A decision about every room.
     Everywhere,
@@ -88,7 +88,7 @@ pub(crate) enum Shown<'a> {
     Deleted(Deleted),
     /// A decision about every room: the JSON object as it was appended, and the members withheld from it.
     Everywhere(&'a str, Withheld),
-    /// A report of a message, or its end, likewise. No presenter's page gets it: relays forward what they do not know.
+    /// A report of a message, or its end, or about a warning, likewise. No presenter's page gets it: relays forward what they do not know.
     ForModerators(&'a str, Withheld),
     /// Any other event, likewise.
     Other(&'a str, Withheld),
@@ -285,7 +285,13 @@ impl Incoming {
             EventKind::SweepUndone => Kind::Undoing,
             EventKind::MessageHeld => Kind::Held,
             EventKind::MessageDenied => Kind::Denial,
-            EventKind::MessageReported | EventKind::ReportClosed => Kind::ForModerators,
+            EventKind::MessageReported
+            | EventKind::ReportClosed
+            | EventKind::UserWarned
+            | EventKind::WarningWithdrawn
+            | EventKind::WarningSent => Kind::ForModerators,
+            // Nobody gets notes live: a page may show on the air what it receives.
+            EventKind::NoteAdded | EventKind::NoteDeleted => Kind::Hidden,
             _ if presenter.is_none() => Kind::Everywhere,
             _ => Kind::Other,
         };
@@ -325,9 +331,14 @@ fn meaning(entry: &Entry) -> (Effect, About) {
         | EventKind::MessageUnpinned
         | EventKind::PresenterConnected
         | EventKind::PresenterDisconnected
+        | EventKind::NoteAdded
+        | EventKind::NoteDeleted
         | EventKind::RoomUpdated => return (Effect::Nothing, About::Nobody),
         EventKind::MessageReported | EventKind::ReportClosed => return (Effect::Nothing, About::Unknown),
         EventKind::RoomCleared
+        | EventKind::UserWarned
+        | EventKind::WarningWithdrawn
+        | EventKind::WarningSent
         | EventKind::MessageHeld
         | EventKind::MessageDenied
         | EventKind::MessageDeleted
@@ -363,6 +374,9 @@ fn meaning(entry: &Entry) -> (Effect, About) {
         Ok(Body::UserUnbanned(unbanned)) => (Effect::Nothing, About::User(unbanned.user)),
         Ok(Body::ModeratorAdded(added)) => (Effect::Nothing, About::User(added.user)),
         Ok(Body::ModeratorRemoved(removed)) => (Effect::Nothing, About::User(removed.user)),
+        Ok(Body::UserWarned(warned)) => (Effect::Nothing, About::User(warned.user)),
+        Ok(Body::WarningWithdrawn(withdrawn)) => (Effect::Nothing, About::User(withdrawn.user)),
+        Ok(Body::WarningSent(sent)) => (Effect::Nothing, About::User(sent.user)),
         Ok(_) => (Effect::Nothing, About::Unknown),
         Err(error) => {
             let kind = &entry.kind;

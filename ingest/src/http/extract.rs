@@ -71,6 +71,15 @@ pub(crate) struct SweepPath {
     pub(crate) sweep_id: EventId,
 }
 
+/// `{noteId}`
+#[derive(Debug, Clone, Copy, IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+pub(crate) struct NotePath {
+    /// The note's id.
+    #[param(inline, value_type = schemas::EventId)]
+    pub(crate) note_id: EventId,
+}
+
 /// An optional `Idempotency-Key`
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -145,6 +154,7 @@ struct Path {
     user: Option<UserIdx>,
     message: Option<EventId>,
     sweep: Option<EventId>,
+    note: Option<EventId>,
 }
 
 /// Head and path, read once per request.
@@ -254,6 +264,7 @@ async fn path(parts: &mut Parts) -> Result<Path, Refusal> {
             "userIdx" => path.user = parse(value, Refusal::UserIdxInvalid)?,
             "messageId" => path.message = parse(value, Refusal::MessageIdInvalid)?,
             "sweepId" => path.sweep = parse(value, Refusal::SweepIdInvalid)?,
+            "noteId" => path.note = parse(value, Refusal::NoteIdInvalid)?,
             _ => {}
         }
     }
@@ -312,6 +323,8 @@ from_parts!(MessagePath, |head_and_path| {
 from_parts!(SweepPath, |head_and_path| {
     Ok(SweepPath { sweep_id: head_and_path.path.sweep.ok_or(Refusal::SweepIdInvalid)? })
 });
+
+from_parts!(NotePath, |head_and_path| Ok(NotePath { note_id: head_and_path.path.note.ok_or(Refusal::NoteIdInvalid)? }));
 
 impl<T: DeserializeOwned> FromRequestParts<Arc<Ingest>> for Query<T> {
     type Rejection = Refusal;

@@ -160,10 +160,10 @@ async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
     trace::answer(&ingest, &parts.headers, trace::ORIGINAL, post(&ingest, &parts, body, peer)).await
 }
 
-/// The answer to a post.
+/// The answer to a post. It carries no warning: clients of the original have no place for one, and would not show it.
 pub(super) async fn post(ingest: &Ingest, parts: &Parts, body: Body, peer: Option<SocketAddr>) -> Response {
     let path = parts.uri.path();
-    match post::post::<SendMessage>(ingest, parts, body, peer, Ok(None)).await {
+    match post::post::<SendMessage>(ingest, parts, body, peer, Ok(None)).await.outcome {
         Ok(accepted) => {
             let (headers, quota) = (headers(&accepted), accepted.quota);
             if accepted.is_by_presenter && !accepted.is_presenter_connected {

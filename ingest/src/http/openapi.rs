@@ -69,6 +69,8 @@ pub fn document() -> String {
             { "name": "sweeps", "description": "Delete what a raid wrote by one decision, and undo it by one." },
             { "name": "bans", "description": "Ban users from a room or from every room." },
             { "name": "moderators", "description": "Appoint moderators of a room, and remove them." },
+            { "name": "warnings", "description": "Warn users, and see whether they were told." },
+            { "name": "notes", "description": "Notes on users, for the moderators of a room." },
             { "name": "reports", "description": "Report messages to a room's moderators, and close reports." },
             { "name": "settings", "description": "Room settings: slow mode, rates, word filter, length of messages." },
             { "name": "original", "description": "The interface of the original system." },

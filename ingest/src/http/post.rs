@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use chat::PresenterIdx;
+use chat::{PresenterIdx, UserIdx};
 use serde_json::Value;
 
 use crate::http::body::{self, Shape};
@@ -35,6 +35,14 @@ pub(crate) trait Message: Shape {
     fn room(&self, path: Option<PresenterIdx>, sender: &Sender) -> Result<PresenterIdx, Refusal>;
 }
 
+/// What became of a post.
+#[derive(Debug)]
+pub(crate) struct Posted {
+    pub(crate) outcome: Result<Accepted, Refusal>,
+    /// The room and the author. None: the request did not say so much.
+    pub(crate) author: Option<(PresenterIdx, UserIdx)>,
+}
+
 /// Reads a post and appends it. `room` is the room in the path, or how the path is refused.
 pub(crate) async fn post<M: Message>(
     ingest: &Ingest,
@@ -42,12 +50,13 @@ pub(crate) async fn post<M: Message>(
     body: Body,
     peer: Option<SocketAddr>,
     room: Result<Option<PresenterIdx>, Refusal>,
-) -> Result<Accepted, Refusal> {
+) -> Posted {
     let received = Instant::now();
     // Boxed, because the future around it is moved several times before it is polled.
-    let posted = Box::pin(read_and_accept::<M>(ingest, parts, body, peer, room)).await;
-    ingest.metrics.posted(received, &posted);
-    posted
+    let mut author = None;
+    let outcome = Box::pin(read_and_accept::<M>(ingest, parts, body, peer, room, &mut author)).await;
+    ingest.metrics.posted(received, &outcome);
+    Posted { outcome, author }
 }
 
 async fn read_and_accept<M: Message>(
@@ -56,6 +65,7 @@ async fn read_and_accept<M: Message>(
     body: Body,
     peer: Option<SocketAddr>,
     room: Result<Option<PresenterIdx>, Refusal>,
+    author: &mut Option<(PresenterIdx, UserIdx)>,
 ) -> Result<Accepted, Refusal> {
     ingest.admission.check()?;
     let head = ingest.head(parts, peer).await.and_then(|head| Ok((head, room?)));
@@ -70,6 +80,7 @@ async fn read_and_accept<M: Message>(
     let mut message: M = ingest.body(&sender, body::json(parts, body, ingest.body_deadline)).await?;
     let _permit = ingest.permit()?;
     let presenter = message.room(room, &sender)?;
+    *author = Some((presenter, sender.idx));
     let extras = message.take_extras(&sender)?;
     let text = match message.into_text() {
         Value::Null => return Err(Refusal::TextMissing(M::TEXT)),

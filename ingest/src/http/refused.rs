@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use web::Problem;
 
 use crate::http::quota::with_quota;
+use crate::http::v1::AuthorWarning;
 use crate::refusal::{Refusal, Row};
 
 #[cfg(test)]
@@ -41,6 +42,14 @@ impl IntoResponse for Refusal {
         log(&row);
         with_headers(problem(&self, row).into_response(), &self)
     }
+}
+
+/// The response on `/v1` that also tells the author of a refused message what a moderator of the room says.
+pub(crate) fn warned(refusal: &Refusal, warning: &AuthorWarning) -> Response {
+    let row = refusal.row();
+    log(&row);
+    let warning = serde_json::to_value(warning).expect("a warning has only strings");
+    with_headers(problem(refusal, row).with("warning", warning).into_response(), refusal)
 }
 
 fn problem(refusal: &Refusal, row: Row) -> Problem {

@@ -7,17 +7,19 @@ mod holds;
 mod lookup;
 mod messages;
 mod moderators;
+mod notes;
 mod pages;
 mod pin;
 mod reports;
 mod settings;
 mod sweeps;
+mod warnings;
 
 use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
-pub(super) use self::messages::{post, posting};
+pub(super) use self::messages::{AuthorWarning, post, posting};
 use crate::state::Ingest;
 
 /// Everything but posting.
@@ -27,6 +29,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
         .merge(holds::routes())
         .merge(bans::routes())
         .merge(moderators::routes())
+        .merge(warnings::routes())
+        .merge(notes::routes())
         .merge(pin::routes())
         .merge(reports::routes())
         .merge(settings::routes())

@@ -176,7 +176,9 @@ impl Replay {
                 if let Body::UserErased(erased) = &stored.event.body {
                     self.decision_keeper.erase(stored.position, erased.user);
                     let partition = log.timelines().partition(stored.position);
-                    self.holds.erase(erased.user, |room| Some(log.timelines().partition_of(room)) == partition);
+                    let is_here = |room| Some(log.timelines().partition_of(room)) == partition;
+                    self.holds.erase(erased.user, is_here);
+                    self.rules.erase(erased.user, stored.position, is_here);
                     continue;
                 }
                 if !stored.counts {
@@ -265,6 +267,10 @@ fn decided_by(body: &Body) -> Option<UserIdx> {
         Body::UserUnbanned(unbanned) => &unbanned.by,
         Body::ModeratorAdded(added) => &added.by,
         Body::ModeratorRemoved(removed) => &removed.by,
+        Body::UserWarned(warned) => &warned.by,
+        Body::WarningWithdrawn(withdrawn) => &withdrawn.by,
+        Body::NoteAdded(added) => &added.by,
+        Body::NoteDeleted(deleted) => &deleted.by,
         Body::RoomUpdated(updated) => &updated.by,
         Body::RoomSwept(swept) => &swept.by,
         Body::SweepUndone(undone) => &undone.by,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chat::{
     Body, EventId, MessageDeleted, MessagePinned, MessageRestored, MessageUnpinned, ModeratorAdded, ModeratorRemoved,
-    NoticePosted, Position, PresenterIdx, ReportClosed, RoomCleared, RoomSwept, RoomUpdated, SweepUndone, UserBanned,
-    UserIdx, UserUnbanned, now,
+    NoteAdded, NoteDeleted, NoticePosted, Position, PresenterIdx, ReportClosed, RoomCleared, RoomSwept, RoomUpdated,
+    SweepUndone, UserBanned, UserIdx, UserUnbanned, UserWarned, WarningWithdrawn, now,
 };
 use jiff::Timestamp;
 use nats::{AppendError, Subject};
@@ -64,6 +64,14 @@ pub(crate) enum Decision {
     Appoint(PresenterIdx, UserIdx),
     /// End the user's role as a moderator of the room.
     Dismiss(PresenterIdx, UserIdx),
+    /// Warn the user in the room. The reason is what the user is told.
+    Warn(PresenterIdx, UserIdx),
+    /// Withdraw the user's warning in the room.
+    WithdrawWarning(PresenterIdx, UserIdx),
+    /// Write a note on the user.
+    AddNote(PresenterIdx, UserIdx, Text),
+    /// Delete that note on the user.
+    DeleteNote(PresenterIdx, UserIdx, EventId),
     /// Post a notice to the room.
     Notice(Text),
     /// Pin the message, in place of another.
@@ -159,6 +167,31 @@ impl Ingest {
                 }
                 self.replay.rules.appointment(room, user).ok_or(Refusal::NotModerator)?;
                 (Some(Subject::Moderator(room, user)), Body::ModeratorRemoved(ModeratorRemoved { user, by, reason }))
+            }
+            Decision::Warn(room, user) => {
+                self.check_may_warn(right, room, user, now)?;
+                (Some(Subject::Warning(room, user)), Body::UserWarned(UserWarned { user, by, reason }))
+            }
+            Decision::WithdrawWarning(room, user) => {
+                if self.replay.rules.warning(room, user, now).is_none() {
+                    self.catch_up(presenter).await?;
+                }
+                self.replay.rules.warning(room, user, now).ok_or(Refusal::NotWarned)?;
+                (Some(Subject::Warning(room, user)), Body::WarningWithdrawn(WarningWithdrawn { user, by, reason }))
+            }
+            Decision::AddNote(room, user, text) => {
+                self.check_room_for_note(room, user)?;
+                let added = NoteAdded { user, text: Some(text.into_string()), by };
+                (Some(Subject::Note(room, user, assigned.id)), Body::NoteAdded(added))
+            }
+            Decision::DeleteNote(room, user, target) => {
+                if !self.replay.rules.has_note(room, user, target) {
+                    self.catch_up(presenter).await?;
+                }
+                if !self.replay.rules.has_note(room, user, target) {
+                    return Err(Refusal::NoteNotFound);
+                }
+                (Some(Subject::Note(room, user, target)), Body::NoteDeleted(NoteDeleted { user, target, by, reason }))
             }
             Decision::Notice(text) => (None, Body::NoticePosted(NoticePosted { user: by, text: text.into_string() })),
             Decision::Pin(room, target) => {
@@ -269,6 +302,10 @@ impl Decision {
             Decision::Unban(user) => json!(["unban", user]),
             Decision::Appoint(_, user) => json!(["appoint", user]),
             Decision::Dismiss(_, user) => json!(["dismiss", user]),
+            Decision::Warn(_, user) => json!(["warn", user]),
+            Decision::WithdrawWarning(_, user) => json!(["withdraw warning", user]),
+            Decision::AddNote(_, user, text) => json!(["add note", user, text.as_str()]),
+            Decision::DeleteNote(_, user, note) => json!(["delete note", user, note]),
             Decision::Notice(text) => json!(["notice", text.as_str()]),
             Decision::Pin(_, target) => json!(["pin", target]),
             Decision::Unpin(_) => json!(["unpin"]),
@@ -309,6 +346,10 @@ mod tests {
             Decision::Unban(user),
             Decision::Appoint(room, user),
             Decision::Dismiss(room, user),
+            Decision::Warn(room, user),
+            Decision::WithdrawWarning(room, user),
+            Decision::AddNote(room, user, Text::parse("raid").unwrap()),
+            Decision::DeleteNote(room, user, message),
             Decision::Notice(Text::parse("hi").unwrap()),
             Decision::Pin(room, message),
             Decision::Unpin(room),

@@ -1,16 +1,17 @@
-//! The rules in force: bans, moderators, pinned messages, sweeps and rooms' settings, replayed from the log in its
-//! order. Every node replays the same log, so all nodes decide alike. Every lookup takes the time, so that a ban or a
+//! The rules in force: bans, moderators, pinned messages, sweeps, warnings, notes and rooms' settings, replayed from the
+//! log in its order. Every node replays the same log, so all nodes decide alike. Every lookup takes the time, so that a ban or a
 //! setting ends on time. A ban takes about 100 bytes here. Its author and reason are in the bucket of decisions, and
 //! read there on request (`memory/decision_keeper.rs`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chat::settings::{OwnSettings, Settings};
 use chat::{
-    Ban, Body, Event, EventId, LatestBan, MessageUnpinned, ModeratorRemoved, Moderators, Pins, Position, PresenterIdx,
-    UserBanned, UserIdx,
+    Ban, Body, Event, EventId, LatestBan, MessageUnpinned, ModeratorRemoved, Moderators, Notes, Pins, Position,
+    PresenterIdx, UserBanned, UserIdx, Warnings,
 };
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ use words::Filter;
 
 use crate::moderation::sweeps::{Sweeps, UndoableSweep};
 
+mod people;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,8 @@ mod tests;
 #[derive(Debug)]
 pub(crate) struct Rules {
     state: RwLock<State>,
+    /// How many warnings no answer has carried yet. Without any, a post asks no further.
+    unsent_warnings: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -39,6 +43,8 @@ struct State {
     moderators: Moderators,
     pins: Pins,
     sweeps: Sweeps,
+    warnings: Warnings,
+    notes: Notes,
 }
 
 #[derive(Debug)]
@@ -74,8 +80,10 @@ impl Rules {
             moderators: Moderators::default(),
             pins: Pins::default(),
             sweeps: Sweeps::default(),
+            warnings: Warnings::default(),
+            notes: Notes::default(),
         };
-        Rules { state: RwLock::new(state) }
+        Rules { state: RwLock::new(state), unsent_warnings: AtomicUsize::default() }
     }
 
     /// From now on, rooms have these settings where they have set nothing themselves.
@@ -88,7 +96,9 @@ impl Rules {
 
     /// Applies a saved decision, unless a later one about the same subject is known.
     pub(crate) fn load(&self, position: Position, event: &Event, now: Timestamp) {
-        Rules::decide(&mut self.state.write(), position, event, now);
+        let mut state = self.state.write();
+        Rules::decide(&mut state, position, event, now);
+        self.unsent_warnings.store(state.warnings.unsent(), Ordering::Relaxed);
     }
 
     /// Applies a decision of the log, unless a later one about the same subject is known. Returns the decisions to
@@ -97,6 +107,7 @@ impl Rules {
     pub(crate) fn apply(&self, position: Position, event: &Event, now: Timestamp) -> Vec<(Subject, Event)> {
         let mut state = self.state.write();
         let decided = Rules::decide(&mut state, position, event, now);
+        self.unsent_warnings.store(state.warnings.unsent(), Ordering::Relaxed);
         decided.into_iter().chain(state.end_role(position, event)).chain(state.unpin(position, event)).collect()
     }
 
@@ -120,6 +131,12 @@ impl Rules {
             }
             (Subject::Sweep(presenter, _), _) => {
                 state.sweeps.apply(position, presenter, event).then(|| (subject, event.clone()))
+            }
+            (Subject::Warning(presenter, _) | Subject::SentWarning(presenter, _), _) => {
+                state.warnings.apply(position, presenter, event).then(|| (subject, event.clone()))
+            }
+            (Subject::Note(presenter, ..), _) => {
+                state.notes.apply(position, presenter, event).then(|| (subject, event.clone()))
             }
             (Subject::Settings(presenter), Body::RoomUpdated(updated)) => {
                 let known = state.rooms.get(&presenter);
@@ -256,19 +273,25 @@ impl Rules {
             Subject::Moderator(presenter, user) => state.moderators.known(presenter, user),
             Subject::Pin(presenter) => state.pins.known(presenter),
             Subject::Sweep(presenter, sweep) => state.sweeps.known(presenter, sweep),
+            Subject::Warning(presenter, user) => state.warnings.known(presenter, user),
+            Subject::SentWarning(presenter, user) => state.warnings.known_sent(presenter, user),
+            Subject::Note(presenter, user, note) => state.notes.known(presenter, user, note),
             Subject::Settings(presenter) => state.rooms.get(&presenter).map(|room| room.position),
         };
         known >= Some(position)
     }
 
-    /// Forgets bans, roles, pins, sweeps and settings that have ended. Only for when no older decision can arrive any
-    /// more.
+    /// Forgets bans, roles, pins, sweeps, warnings, notes and settings that have ended. Only for when no older decision
+    /// can arrive any more.
     pub(crate) fn tidy(&self, now: Timestamp) {
         let mut state = self.state.write();
         state.bans.retain(|_, latest| latest.holds(now));
         state.moderators.tidy();
         state.pins.tidy();
         state.sweeps.tidy(now);
+        state.warnings.tidy(now);
+        self.unsent_warnings.store(state.warnings.unsent(), Ordering::Relaxed);
+        state.notes.tidy();
         state.rooms.retain(|_, room| !room.own.is_empty(now));
     }
 }

@@ -40,6 +40,14 @@ pub(crate) enum Part {
     NewModerator,
     /// The moderator in question.
     Appointment,
+    /// The user to be warned, and the number of warnings.
+    NewWarning,
+    /// The warning in question.
+    Warning,
+    /// The number of notes.
+    NewNote,
+    /// The note in question.
+    Note,
     /// The report: its category, and the rate of reports.
     Report,
     /// The rate of decisions.

@@ -35,6 +35,8 @@ const HOLDS: &str = "reference/moderation.md#held-messages";
 const SWEEPS: &str = "reference/moderation.md#sweeps";
 const BANS: &str = "reference/moderation.md#list-bans";
 const BAN: &str = "reference/moderation.md#ban-time-out-unban";
+const WARNINGS: &str = "reference/moderation.md#warnings";
+const NOTES: &str = "reference/moderation.md#notes-on-a-user";
 const REPORTS: &str = "reference/moderation.md#report-a-message";
 const SETTINGS: &str = "reference/moderation.md#settings";
 
@@ -208,6 +210,20 @@ table! {
     { TooManyModerators(most) } with most = 100 => NewModerator, 409, "too_many_moderators",
         format!("The room has {most} moderators, the maximum. Remove one first."), NOT_SENT;
     { NotModerator } => Appointment, 404, "not_moderator", "The user is not a moderator of the room.", NOT_SENT;
+    { ReasonMissing } => NewWarning, 400, "reason_invalid",
+        format!("The member \"reason\" is missing or null: a warning must say why, in one line of 1 to {LONGEST_TEXT} \
+                 characters."), NOT_SENT, see WARNINGS;
+    { PresenterNotWarnable } => NewWarning, 409, "presenter_not_warnable",
+        "A presenter cannot be warned in their own room.", NOT_SENT;
+    { ModeratorNotWarnable } => NewWarning, 403, "moderator_not_warnable",
+        "A moderator of the room cannot warn another one. Ask the room's presenter.", NOT_SENT;
+    { NotWarned } => Warning, 404, "not_warned", "The user has no warning in the room.", NOT_SENT;
+    { TooManyWarnings(most) } with most = 10_000 => NewWarning, 409, "too_many_warnings",
+        format!("The room has {most} warnings, the maximum. Withdraw one first."), NOT_SENT;
+    { NoteIdInvalid } => Note, 400, "note_id_invalid", "The noteId must be a UUID.", NOT_SENT, see NOTES;
+    { NoteNotFound } => Note, 404, "note_not_found", "There is no such note on the user in the room.", NOT_SENT;
+    { TooManyNotes(most) } with most = 50 => NewNote, 409, "too_many_notes",
+        format!("There are {most} notes already, the maximum. Delete one first."), NOT_SENT;
     { TooManyDecisions(limits::Spent { retry_after, quota }) }
         with retry_after = Duration::from_secs(2) with quota = Quota::example("decisions") =>
         Decision, 429, "decision_rate_limited",

@@ -44,6 +44,12 @@ pub enum Subject {
     Pin(PresenterIdx),
     /// Whether a sweep of that room counts.
     Sweep(PresenterIdx, EventId),
+    /// A user's warning in that room.
+    Warning(PresenterIdx, UserIdx),
+    /// Which warning of a user in that room was sent last.
+    SentWarning(PresenterIdx, UserIdx),
+    /// Whether a note on a user in that room is there.
+    Note(PresenterIdx, UserIdx, EventId),
 }
 
 /// The bucket of decisions in force. Cheap to clone.
@@ -82,6 +88,11 @@ impl Subject {
             Body::MessagePinned(_) | Body::MessageUnpinned(_) => event.presenter.map(Subject::Pin),
             Body::RoomSwept(_) => event.presenter.map(|room| Subject::Sweep(room, event.id)),
             Body::SweepUndone(undone) => event.presenter.map(|room| Subject::Sweep(room, undone.target)),
+            Body::UserWarned(warned) => event.presenter.map(|room| Subject::Warning(room, warned.user)),
+            Body::WarningWithdrawn(withdrawn) => event.presenter.map(|room| Subject::Warning(room, withdrawn.user)),
+            Body::WarningSent(sent) => event.presenter.map(|room| Subject::SentWarning(room, sent.user)),
+            Body::NoteAdded(added) => event.presenter.map(|room| Subject::Note(room, added.user, event.id)),
+            Body::NoteDeleted(deleted) => event.presenter.map(|room| Subject::Note(room, deleted.user, deleted.target)),
             _ => None,
         }
     }
@@ -94,6 +105,9 @@ impl Subject {
             Subject::Moderator(presenter, user) => format!("moderator.{presenter}.{user}"),
             Subject::Pin(presenter) => format!("pin.{presenter}"),
             Subject::Sweep(presenter, sweep) => format!("sweep.{presenter}.{sweep}"),
+            Subject::Warning(presenter, user) => format!("warning.{presenter}.{user}"),
+            Subject::SentWarning(presenter, user) => format!("sent-warning.{presenter}.{user}"),
+            Subject::Note(presenter, user, note) => format!("note.{presenter}.{user}.{note}"),
         }
     }
 }

@@ -14,6 +14,7 @@ from .types import (
     Decided,
     Held,
     Moderator,
+    Note,
     Pin,
     ReportCategory,
     Settings,
@@ -21,6 +22,7 @@ from .types import (
     Sweep,
     SweepPreview,
     SweepRule,
+    Warned,
 )
 
 MESSAGES = "/v1/rooms/{presenterIdx}/messages"
@@ -43,11 +45,16 @@ BANS_EVERYWHERE = "/v1/bans"
 BAN_EVERYWHERE = "/v1/bans/{userIdx}"
 MODERATORS = "/v1/rooms/{presenterIdx}/moderators"
 MODERATOR = "/v1/rooms/{presenterIdx}/moderators/{userIdx}"
+WARNINGS = "/v1/rooms/{presenterIdx}/warnings"
+WARNING = "/v1/rooms/{presenterIdx}/warnings/{userIdx}"
+NOTES = "/v1/rooms/{presenterIdx}/users/{userIdx}/notes"
+NOTE = "/v1/rooms/{presenterIdx}/users/{userIdx}/notes/{noteId}"
 SETTINGS = "/v1/rooms/{presenterIdx}/settings"
 
 NOT_BANNED = "not_banned"
 NOT_MODERATOR = "not_moderator"
 NOT_PINNED = "not_pinned"
+NOT_WARNED = "not_warned"
 REQUEST_NOT_FOUND = "request_not_found"
 
 
@@ -261,6 +268,42 @@ class Ingest(Role):
         """The appointment of a moderator, or None."""
         found = self._get_or_none(MODERATOR, {"presenterIdx": room, "userIdx": user}, NOT_MODERATOR)
         return cast("Moderator | None", found)
+
+    def warn(self, room: int, user: int, reason: str, *, idempotency_key: str | None = None) -> Decided:
+        """Tells a user `reason` in the answer to one of their next posts to the room."""
+        path = {"presenterIdx": room, "userIdx": user}
+        return self._submit("PUT", WARNING, path, body={"reason": reason}, key=idempotency_key)
+
+    def withdraw_warning(
+        self, room: int, user: int, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Withdraws a warning. Raises `Refused` with the code `not_warned` if there is none."""
+        return self._submit("DELETE", WARNING, {"presenterIdx": room, "userIdx": user}, reason, idempotency_key)
+
+    def warnings(self, room: int, *, page_size: int = 1000) -> Iterator[Warned]:
+        """The warnings of a room, by user. Those with `sentAt` were in an answer to the user."""
+        return self._pages(WARNINGS, {"presenterIdx": room}, {"first": page_size}, "warnings")
+
+    def get_warning(self, room: int, user: int) -> Warned | None:
+        """The warning of a user, or None."""
+        found = self._get_or_none(WARNING, {"presenterIdx": room, "userIdx": user}, NOT_WARNED)
+        return cast("Warned | None", found)
+
+    def add_note(self, room: int, user: int, text: str, *, idempotency_key: str | None = None) -> Decided:
+        """Writes a note on a user, for the moderators of the room. Its id is that of the decision."""
+        path = {"presenterIdx": room, "userIdx": user}
+        return self._submit("POST", NOTES, path, body={"text": text}, key=idempotency_key)
+
+    def delete_note(
+        self, room: int, user: int, note: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Deletes a note. Raises `Refused` with the code `note_not_found` if there is none."""
+        path = {"presenterIdx": room, "userIdx": user, "noteId": note}
+        return self._submit("DELETE", NOTE, path, reason, idempotency_key)
+
+    def notes(self, room: int, user: int) -> list[Note]:
+        """The notes on a user, the oldest first."""
+        return cast("list[Note]", self._request("GET", NOTES, {"presenterIdx": room, "userIdx": user})["notes"])
 
     def get_settings(self, room: int) -> Settings:
         """The settings in effect, those that the room has set itself, and when they end."""

@@ -29,6 +29,14 @@ class Decided(TypedDict):
     position: str
 
 
+class AuthorWarning(TypedDict):
+    """What a moderator of the room tells the author of a message. Several answers may carry the same one, by its id."""
+
+    id: str
+    at: str
+    reason: str
+
+
 class Accepted(Decided, total=False):
     """A message that is in the log."""
 
@@ -36,6 +44,8 @@ class Accepted(Decided, total=False):
     """Absent if an earlier attempt had stored the message, and its answer was lost."""
     held: bool
     """True: it waits for a moderator, and the position is that of its hold. Absent: it does not."""
+    warning: AuthorWarning
+    """Show it to the author. A refusal has it in its `problem`."""
 
 
 class _Ban(TypedDict):
@@ -79,6 +89,26 @@ class Moderator(_Moderator, total=False):
     """A moderator of a room."""
 
     reason: str
+
+
+class _Warned(AuthorWarning):
+    user: int
+    by: User
+
+
+class Warned(_Warned, total=False):
+    """A warning of a user, whom an answer has told at `sentAt`."""
+
+    sentAt: str
+
+
+class Note(TypedDict):
+    """A note on a user, for the moderators of a room."""
+
+    id: str
+    at: str
+    by: User
+    text: str
 
 
 class SweepRule(TypedDict, total=False):

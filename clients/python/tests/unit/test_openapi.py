@@ -28,7 +28,7 @@ VALUES: dict[str, Any] = {
     "deleted": "only", "decision": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11", "order": "desc", "format": "csv",
     "bom": True, "separator": "semicolon", "broadcast": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a12", "timeline": "wall",
     "type": "user.banned", "mode": "anonymise", "position": "1-2-0", "category": "spam", "state": "open",
-    "rule": {"texts": ["a"], "users": [1], "label": "ko.abuse"}, "sweep": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11",
+    "note": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11", "rule": {"texts": ["a"], "users": [1], "label": "ko.abuse"}, "sweep": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11",
 }  # fmt: skip
 
 # Not of a client: probes, the documents, the original's surface, and the replay at the server's pace.
@@ -128,7 +128,7 @@ class OpenApi(TestCase):
             rows = [row.split("|")[2] for row in errors.splitlines() if re.match(r"\| \d{3} ", row)]
             documented |= set(re.findall(r"`(\w+)`", " ".join(rows)))
         self.assertEqual(set(get_args(codes.Code)), documented)
-        for module, names in ((ingest, ["NOT_BANNED", "NOT_MODERATOR", "REQUEST_NOT_FOUND"]),
+        for module, names in ((ingest, ["NOT_BANNED", "NOT_MODERATOR", "NOT_WARNED", "REQUEST_NOT_FOUND"]),
                               (archive, ["MESSAGE_NOT_FOUND", "BROADCAST_NOT_FOUND"]), (reader, ["TOKEN_EXPIRED"])):
             for name in names:
                 self.assertIn(getattr(module, name), documented)
@@ -139,7 +139,8 @@ class OpenApi(TestCase):
                 "AcceptedBody": results.Accepted, "DecidedBody": results.Decided, "BanBody": results.Ban,
                 "HoldBody": results.Held, "SweepBody": results.Sweep, "PreviewBody": results.SweepPreview,
                 "ModeratorBody": results.Moderator, "SettingsBody": results.Settings, "User": results.User,
-                "SettingsChange": results.SettingsChange, "Rate": results.Rate,
+                "SettingsChange": results.SettingsChange, "Rate": results.Rate, "AuthorWarning": results.AuthorWarning,
+                "WarningBody": results.Warned, "NoteBody": results.Note,
             },
             "archiver": {
                 "MessageBody": results.Message, "DeletionBody": results.Deletion, "BucketBody": results.Bucket,
@@ -158,5 +159,5 @@ class OpenApi(TestCase):
 
 
 # An answer in which every call finds its member.
-LISTS = "messages bans holds sweeps moderators broadcasts decisions reports chatters words highlights erasures"
+LISTS = "messages bans holds sweeps moderators warnings notes broadcasts decisions reports chatters words highlights erasures"
 PAGE: dict[str, Any] = {name: [] for name in LISTS.split()}

@@ -14,12 +14,12 @@ use crate::refusal::{Part, Refusal};
 
 use Part::{
     Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Extras, Head, Held, Lookup, Message,
-    Moderator, NewBan, NewModerator, NewSweep, OriginalBody, Path, Pin, Posting, Purge, PurgeEverywhere, Query, Read,
-    Reason, Report, Room, Seconds, Settings, Sweep, Text, Token, User,
+    Moderator, NewBan, NewModerator, NewNote, NewSweep, NewWarning, Note, OriginalBody, Path, Pin, Posting, Purge,
+    PurgeEverywhere, Query, Read, Reason, Report, Room, Seconds, Settings, Sweep, Text, Token, User, Warning,
 };
 
 /// The parts of each operation that can be refused.
-pub(super) const OPERATIONS: [(&str, &[Part]); 36] = [
+pub(super) const OPERATIONS: [(&str, &[Part]); 43] = [
     ("post_message", &[Token, Head, Path, Room, Body, Text, Posting, Extras, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
@@ -56,6 +56,13 @@ pub(super) const OPERATIONS: [(&str, &[Part]); 36] = [
     ("get_moderator", &[Token, Head, Read, Path, Room, User, Moderator, Appointment]),
     ("put_moderator", &[Token, Head, Path, Room, User, Body, Reason, Appointing, NewModerator, Decision, Append]),
     ("delete_moderator", &[Token, Head, Path, Room, User, Query, Reason, Appointing, Appointment, Decision, Append]),
+    ("list_warnings", &[Token, Head, Read, Path, Room, Query, Moderator]),
+    ("get_warning", &[Token, Head, Read, Path, Room, User, Moderator, Warning]),
+    ("put_warning", &[Token, Head, Path, Room, User, Body, Reason, Moderator, NewWarning, Decision, Append]),
+    ("delete_warning", &[Token, Head, Path, Room, User, Query, Reason, Moderator, Warning, Decision, Append]),
+    ("list_notes", &[Token, Head, Read, Path, Room, User, Moderator]),
+    ("post_note", &[Token, Head, Path, Room, User, Body, Text, Moderator, NewNote, Decision, Append]),
+    ("delete_note", &[Token, Head, Path, Room, User, Query, Reason, Moderator, Note, Decision, Append]),
     ("get_settings", &[Token, Head, Read, Path, Room, Moderator]),
     ("patch_settings", &[Token, Head, Path, Room, Body, Seconds, Reason, Moderator, Settings, Decision, Append]),
     ("send_message", &[Token, Head, Room, Body, OriginalBody, Text, Posting, Append]),

@@ -14,6 +14,7 @@ pub(crate) use web::openapi::schemas::{EventId, Position, PresenterIdx, Role, Ti
 use web::openapi::schemas::{integer, string};
 
 use crate::http::openapi::settings::Settings;
+use crate::http::v1::AuthorWarning;
 use crate::moderation::sweeps::{LONGEST_LABEL_BYTES, LONGEST_SECONDS_BACK, MOST_TEXTS, MOST_USERS};
 use crate::moderation::term::{LONGEST_PURGE_SECONDS, LONGEST_TERM_SECONDS};
 use crate::posting::text::{LONGEST_TEXT, LONGEST_TEXT_BYTES};
@@ -185,6 +186,9 @@ pub(crate) struct Problem {
     /// With `msg_banned`: when the ban ends. Absent: it is permanent.
     #[schema(value_type = Option<Time>, nullable = false)]
     until: Option<Time>,
+    /// Of a post that is refused: a moderator of the room warns the author.
+    #[schema(nullable = false)]
+    warning: Option<AuthorWarning>,
 }
 
 schema!(

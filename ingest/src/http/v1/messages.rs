@@ -21,10 +21,12 @@ use crate::http::answer::answer;
 use crate::http::body::Shape;
 use crate::http::extract::{self, Key, MessagePath, Moderator, NoBody, Query, ReasonQuery, RoomPath};
 use crate::http::openapi::schemas;
-use crate::http::post::{self, Message};
+use crate::http::post::{self, Message, Posted};
 use crate::http::quota::with_quota;
+use crate::http::refused::warned;
 use crate::http::trace;
 use crate::moderation::decide::Decision;
+use crate::moderation::warnings::WarningText;
 use crate::posting::accept::Accepted;
 use crate::posting::extras::Extras;
 use crate::refusal::Refusal;
@@ -92,6 +94,27 @@ struct AcceptedBody {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     held: bool,
+    /// A moderator of the room warns the author. Absent: nothing to say, or an earlier answer said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    warning: Option<AuthorWarning>,
+}
+
+/// What a moderator of the room tells the author of a message.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AuthorWarning {
+    /// The same in each answer that carries the warning, so that a client shows it once.
+    #[schema(value_type = schemas::EventId)]
+    id: EventId,
+    #[schema(value_type = schemas::Time)]
+    at: String,
+    reason: String,
+}
+
+impl From<&WarningText> for AuthorWarning {
+    fn from(WarningText { id, at, reason }: &WarningText) -> AuthorWarning {
+        AuthorWarning { id: *id, at: format!("{at:.3}"), reason: reason.clone() }
+    }
 }
 
 /// Post a message
@@ -137,11 +160,24 @@ pub(crate) async fn post(
     peer: Option<SocketAddr>,
     room: Result<Option<PresenterIdx>, Refusal>,
 ) -> Result<Response, Refusal> {
-    let Accepted { id, position, is_held, is_presenter_connected, quota, .. } =
-        post::post::<NewMessage>(ingest, parts, body, peer, room).await?;
+    let Posted { outcome, author } = post::post::<NewMessage>(ingest, parts, body, peer, room).await;
+    let warning = match author {
+        Some((room, user)) if ingest.replay.rules.is_warned(room, user) => {
+            // Boxed, as everything that few posts need.
+            Box::pin(ingest.warning_to_send(room, user)).await
+        }
+        _ => None,
+    };
+    let warning = warning.as_deref().map(AuthorWarning::from);
+    let (accepted, warning) = match (outcome, warning) {
+        (Ok(accepted), warning) => (accepted, warning),
+        (Err(refusal), None) => return Err(refusal),
+        (Err(refusal), Some(warning)) => return Ok(warned(&refusal, &warning)),
+    };
+    let Accepted { id, position, is_held, is_presenter_connected, quota, .. } = accepted;
     let presenter = if is_presenter_connected { "connected" } else { "reconnecting" };
-    let body = serde_json::to_vec(&AcceptedBody { id, position, presenter, held: is_held });
-    let body = body.expect("a body has only strings and a flag");
+    let body = serde_json::to_vec(&AcceptedBody { id, position, presenter, held: is_held, warning });
+    let body = body.expect("a body has only strings and flags");
     let mut response = answer(StatusCode::ACCEPTED, Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(with_quota(response, quota))

@@ -1,4 +1,4 @@
-//! Pages of a list of decisions in force, ordered by user: bans, and moderators. The node knows who is on the list.
+//! Pages of a list of decisions in force, ordered by user: bans, moderators, and warnings. The node knows who is on the list.
 //! Author and reason are in the bucket of decisions, and are read for each page.
 
 use chat::{Event, Position, User, UserIdx};
@@ -27,7 +27,7 @@ const ITEM_BYTES: usize = 200;
 
 /// 8 entries of a page are read from the bucket concurrently. A page that ends early, because its reasons are long, has
 /// read up to 7 of the next page in vain.
-const READ_AT_ONCE: usize = 8;
+pub(super) const READ_AT_ONCE: usize = 8;
 
 /// A page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
