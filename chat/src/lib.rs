@@ -72,6 +72,6 @@ pub use readers::Readers;
 pub use reports::{MessageReported, ReportCategory, ReportClosed};
 pub use similarity::{InvalidSimilarity, Similarity, TextMatcher};
 pub use sweep_preview::{PreviewedMessage, SweepPreview};
-pub use sweeps::{RoomSwept, SweepMatcher, SweepRule, SweepUndone};
+pub use sweeps::{Forward, ForwardAction, LONGEST_FORWARD, RoomSwept, SweepMatcher, SweepRule, SweepUndone};
 pub use text_folding::folded;
 pub use time::now;
