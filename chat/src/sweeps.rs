@@ -236,8 +236,8 @@ impl SweepMatcher {
             && self.texts.as_ref().is_none_or(|texts| texts.matches(text))
     }
 
-    /// Whether the post is one that the span forward is about. No presenter or moderator is silenced by it, whomever the
-    /// rule names.
+    /// Whether the post is one that the span forward is about. It silences no presenter or moderator, whomever the rule
+    /// names.
     pub fn matches_later(&self, MessagePosted { user, text, flags, .. }: &MessagePosted) -> bool {
         user.role == Role::Viewer && self.matches(user, text, flags)
     }

@@ -168,7 +168,7 @@ async fn accounts_that_first_wrote_a_short_while_ago_are_swept_by_their_number()
     body["dryRun"] = json!(false);
     let keyed = async |body: &Value| {
         let request = world.client.post(node.url() + SWEEPS).bearer_auth(presenter()).json(body);
-        answer(request.header("idempotency-key", "new accounts")).await
+        answer(request.header("idempotency-key", "new-accounts")).await
     };
     let swept = keyed(&body).await;
     assert_eq!((swept.status.as_u16(), &swept.json()["firstSeen"]["users"]), (202, &json!(2)), "{swept:?}");

@@ -142,8 +142,8 @@ pub(crate) struct DecisionDocument {
     /// `room.swept`: only messages that were sent from then on are deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) swept_from: Option<DateTime>,
-    /// `room.swept` with a span forward: what became of later posts, `refuse` or `hold`. `refuse` deletes those that match,
-    /// too.
+    /// `room.swept` with a span forward: what became of later posts, `refuse` or `hold`. `refuse` deletes those that
+    /// match, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) forward: Option<String>,
     /// Only those that were sent before then.

@@ -141,8 +141,8 @@ fn seconds(seconds: &Value, most: u32) -> Option<u32> {
 /// The members of a rule.
 const MEMBERS: [&str; 5] = ["texts", "similarity", "users", "firstSeenSeconds", "label"];
 
-/// Parses a rule, and apart from it the condition that is resolved into users. An unknown member is refused: a condition
-/// that is ignored would let the sweep delete more.
+/// Parses a rule, and apart from it the condition that is resolved into users. An unknown member is refused: a
+/// condition that is ignored would let the sweep delete more.
 fn rule(rule: &Value) -> Result<(SweepRule, Option<u32>), InvalidRule> {
     let members = rule.as_object().ok_or(InvalidRule::Members)?;
     if members.keys().any(|name| !MEMBERS.contains(&name.as_str())) {

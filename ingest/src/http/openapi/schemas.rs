@@ -134,8 +134,8 @@ schema!(
     string()
         .enum_values(Some(["refuse", "hold"]))
         .description(Some(
-            "`refuse`: the post is refused with `msg_swept`, and what another node accepted before it heard of the sweep \
-             is deleted. `hold`: the post waits for a moderator. In a request, `refuse` is the default."
+            "`refuse`: the post is refused with `msg_swept`, and what another node accepted before it heard of the \
+             sweep is deleted. `hold`: the post waits for a moderator. In a request, `refuse` is the default."
         ))
 );
 
