@@ -88,8 +88,8 @@ pub(crate) struct Bounds {
 struct RoomWindow {
     partition: u32,
     events: Queue,
-    /// The sweeps among them that count, and earlier ones about later posts. The names in their lines, and what they hide
-    /// of the room, take more than these, and count as bytes.
+    /// The sweeps among them that count, and earlier ones about later posts. The names in their lines, and what they
+    /// hide of the room, take more than these, and count as bytes.
     sweeps: Vec<Sweep>,
     /// The last evicted event that a client would have seen, since the room is known. Kept for long: a presenter who
     /// returns to a quiet room has missed nothing, however old the position.

@@ -38,8 +38,8 @@ pub(crate) struct Feed {
     traces: Arc<Traces>,
     filled: AtomicBool,
     departures: Mutex<HashMap<SessionId, oneshot::Sender<()>, RandomState>>,
-    /// The window begins with the first event of each partition that was stored from then on. Earlier sweeps may be about
-    /// later posts.
+    /// The window begins with the first event of each partition that was stored from then on. Earlier sweeps may be
+    /// about later posts.
     since: Timestamp,
     /// The partitions of which it has begun.
     begun: Mutex<HashSet<u32, RandomState>>,
@@ -151,8 +151,8 @@ impl Feed {
         }
     }
 
-    /// Splits off the events from before the window begins. A clock of the log that is set back ends no window: what comes
-    /// after the beginning belongs to it, whenever it was stored.
+    /// Splits off the events from before the window begins. A clock of the log that is set back ends no window: what
+    /// comes after the beginning belongs to it, whenever it was stored.
     fn split(&self, entries: Vec<Entry>) -> (Vec<Entry>, Vec<Entry>) {
         if self.is_filled() {
             return (Vec::new(), entries);
