@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat::{Body, ErasureMode, MessagePosted, Position, PresenterIdx, User, UserIdx, folded};
+use chat::{Body, ErasureMode, ForwardAction, MessagePosted, Position, PresenterIdx, User, UserIdx, folded};
 use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
 use nats::{Entry, Malformed};
 use serde_json::{Map, Value};
 
 use crate::mongo::documents::{
-    Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, people, readable,
+    Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, REFUSE, SessionEnd, people,
+    readable,
 };
 use crate::write::decisions::holds::RELEASED;
 
@@ -174,6 +175,8 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         until: None,
         purge_from: None,
         swept_from: None,
+        forward: None,
+        forward_until: None,
         rule: None,
         reason: None,
         category: None,
@@ -191,7 +194,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         let document = serialize_to_raw_document_buf(members).and_then(Document::try_from);
         document.map_err(|_| (Cause::Unmappable, format!("the {what} do not fit into BSON")))
     };
-    let message = |posted: MessagePosted, presenter_idx| {
+    let message = |posted: MessagePosted, presenter_idx, released| {
         Ok(MessageDocument {
             id: id.clone(),
             presenter_idx,
@@ -206,6 +209,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             reply_to: posted.reply_to.map(|id| id.to_string()),
             attributes: posted.attributes.map(|attributes| bson(&attributes.members(), "attributes")).transpose()?,
             notice: false,
+            released,
             deleted: None,
             restored: None,
             archived_at: None,
@@ -215,14 +219,14 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         Mapped::Session(SessionEnd { session: session.to_string(), presenter_idx, at, position, disconnected })
     };
     Ok(match body {
-        Body::MessagePosted(posted) => Mapped::Message(message(posted, its_room?)?),
+        Body::MessagePosted(posted) => Mapped::Message(message(posted, its_room?, false)?),
         Body::MessageReleased(released) => {
             let (posted, hold) = (released.posted, released.held);
             let decided = DecisionDocument {
                 kind: RELEASED.to_owned(),
                 ..about_held(id.clone(), &posted.user, decision(hold.by, hold.reason))
             };
-            Mapped::Audited(message(posted, its_room?)?, Box::new(decided))
+            Mapped::Audited(message(posted, its_room?, true)?, Box::new(decided))
         }
         Body::MessageHeld(held) => Mapped::Decision(DecisionDocument {
             until: Some(DateTime::from_millis(held.until.as_millisecond())),
@@ -250,6 +254,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
                 reply_to: None,
                 attributes: None,
                 notice: true,
+                released: false,
                 deleted: None,
                 restored: None,
                 archived_at: None,
@@ -283,6 +288,11 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         Body::RoomCleared(cleared) => Mapped::Decision(decision(cleared.by, cleared.reason)),
         Body::RoomSwept(swept) => Mapped::Decision(DecisionDocument {
             swept_from: Some(DateTime::from_millis(swept.since(entry.at).as_millisecond())),
+            forward: swept.forward.map(|forward| match forward.action {
+                ForwardAction::Refuse => REFUSE.to_owned(),
+                ForwardAction::Hold => "hold".to_owned(),
+            }),
+            forward_until: swept.forward.map(|forward| DateTime::from_millis(forward.until.as_millisecond())),
             rule: Some((&swept.rule).into()),
             ..decision(swept.by, swept.reason)
         }),

@@ -20,6 +20,7 @@ mod room_server;
 mod seek;
 mod sessions;
 mod statistics;
+mod sweep;
 mod system;
 mod texts;
 
@@ -47,6 +48,8 @@ enum Command {
     Archive(archive::Arguments),
     /// The latency of room statistics by the number of messages
     Statistics(statistics::Arguments),
+    /// The latency of dry runs of sweeps by the number of messages
+    Sweep(sweep::Arguments),
     /// Seeks in the replay of a long broadcast while the archive grows
     Seek(seek::Arguments),
     /// Attacks at their bounds: the attacked role's memory and health, and what becomes of other users' posts
@@ -69,6 +72,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Readers(arguments) => readers::run(&arguments).await,
         Command::Archive(arguments) => archive::run(&arguments).await,
         Command::Statistics(arguments) => statistics::run(&arguments).await,
+        Command::Sweep(arguments) => sweep::run(&arguments).await,
         Command::Seek(arguments) => seek::run(&arguments).await,
         Command::Attacks(arguments) => attacks::run(&arguments).await,
         Command::Compare(arguments) => compare::run(&arguments).await,

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     /// One event of every type, as it stands in the log.
-    const LINES: [&str; 40] = [
+    const LINES: [&str; 41] = [
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
@@ -187,6 +187,7 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000017","type":"message.denied","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","target":"019ab5a0-8000-7000-8000-000000000017","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"harmful"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000018","type":"room.swept","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","rule":{"texts":["come to my room","도배"],"users":[7,8],"label":"ko.abuse"},"secondsBack":600,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"raid"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000019","type":"room.swept","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","rule":{"texts":["come to my room"]},"secondsBack":60,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000001f","type":"room.swept","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","rule":{"texts":["come to my room"]},"span":{"secondsBack":60,"forward":"refuse","forwardUntil":"2026-11-22T12:38:00.000Z"},"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000001b","type":"room.swept","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","rule":{"texts":{"to":["come to my room"],"percent":85},"users":[7]},"secondsBack":60,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000001a","type":"sweep.undone","presenterIdx":42,"at":"2026-11-22T12:37:00.000Z","target":"019ab5a0-8000-7000-8000-000000000018","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"a mistake"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000021","type":"user.warned","presenterIdx":42,"at":"2026-11-22T12:38:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"no links please"}"#,

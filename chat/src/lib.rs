@@ -74,7 +74,7 @@ pub use readers::Readers;
 pub use reports::{MessageReported, ReportCategory, ReportClosed};
 pub use similarity::{InvalidSimilarity, Similarity, TextMatcher};
 pub use sweep_preview::{PreviewedMessage, SweepPreview};
-pub use sweeps::{RoomSwept, SweepMatcher, SweepRule, SweepUndone};
+pub use sweeps::{Forward, ForwardAction, LONGEST_FORWARD, RoomSwept, SweepMatcher, SweepRule, SweepUndone};
 pub use text_folding::folded;
 pub use time::now;
 pub use warnings::{UserWarned, WARNED_FOR, Warning, WarningSent, WarningWithdrawn, Warnings};

@@ -20,6 +20,17 @@ pub struct SweepPreview {
     places: HashMap<EventId, usize>,
     /// The messages that earlier sweeps deleted, by sweep.
     swept: HashMap<EventId, Vec<usize>>,
+    /// The earlier sweeps that delete later messages, too.
+    refusing: Vec<Refusing>,
+}
+
+/// A sweep that deletes later posts.
+#[derive(Debug)]
+struct Refusing {
+    sweep: EventId,
+    rule: SweepMatcher,
+    since: Timestamp,
+    until: Timestamp,
 }
 
 /// A message that matches.
@@ -42,19 +53,31 @@ pub struct PreviewedMessage {
 impl SweepPreview {
     /// A preview of a sweep with that rule, of messages that were sent since then.
     pub fn new(rule: SweepMatcher, since: Timestamp) -> SweepPreview {
-        SweepPreview { rule, since, messages: Vec::new(), places: HashMap::new(), swept: HashMap::new() }
+        SweepPreview {
+            rule,
+            since,
+            messages: Vec::new(),
+            places: HashMap::new(),
+            swept: HashMap::new(),
+            refusing: Vec::new(),
+        }
     }
 
     /// Applies an event of the room or of every room, in the log's order and each once. `at`: its time, as readers of
-    /// the log believe it.
+    /// the log believe it. Sweeps of the [`crate::LONGEST_FORWARD`] before the preview's time matter, too.
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
         match &event.body {
-            Body::MessagePosted(MessagePosted { user, text, flags, .. }) => self.post(event.id, at, user, text, flags),
+            Body::MessagePosted(posted) => {
+                let MessagePosted { user, text, flags, .. } = posted;
+                if self.post(event.id, at, user, text, flags) {
+                    self.refuse(event.id, at, posted);
+                }
+            }
             Body::MessageReleased(released) => {
                 let MessagePosted { user, text, flags, .. } = &released.posted;
                 self.post(event.id, at, user, text, flags);
             }
-            Body::NoticePosted(NoticePosted { user, text }) => self.post(event.id, at, user, text, &[]),
+            Body::NoticePosted(NoticePosted { user, text }) => drop(self.post(event.id, at, user, text, &[])),
             Body::MessageDeleted(deleted) => {
                 if let Some(message) = self.message(deleted.target) {
                     message.is_deleted = true;
@@ -82,8 +105,11 @@ impl SweepPreview {
                     }
                 }
                 self.swept.insert(event.id, places);
+                let sweep = event.id;
+                self.refusing.extend(swept.deletes_until().map(|until| Refusing { sweep, rule, since, until }));
             }
             Body::SweepUndone(undone) => {
+                self.refusing.retain(|refusing| refusing.sweep != undone.target);
                 for place in self.swept.remove(&undone.target).unwrap_or_default() {
                     self.messages[place].sweeps -= 1;
                 }
@@ -113,13 +139,27 @@ impl SweepPreview {
         authors
     }
 
-    fn post(&mut self, id: EventId, at: Timestamp, user: &User, text: &str, flags: &[String]) {
+    /// Returns whether the message is a new one that matches.
+    fn post(&mut self, id: EventId, at: Timestamp, user: &User, text: &str, flags: &[String]) -> bool {
         if at < self.since || !self.rule.matches(user, text, flags) || self.places.contains_key(&id) {
-            return;
+            return false;
         }
         self.places.insert(id, self.messages.len());
         let (user, text, flags) = (user.clone(), text.to_owned(), flags.to_vec());
         self.messages.push(PreviewedMessage { id, at, user, text, is_deleted: false, sweeps: 0, flags });
+        true
+    }
+
+    /// Applies earlier sweeps to the latest message.
+    fn refuse(&mut self, id: EventId, at: Timestamp, posted: &MessagePosted) {
+        let SweepPreview { refusing, messages, places, swept, .. } = self;
+        let place = places[&id];
+        for Refusing { sweep, rule, since, until } in refusing {
+            if (*since..*until).contains(&at) && rule.matches_later(posted) {
+                messages[place].sweeps += 1;
+                swept.entry(*sweep).or_default().push(place);
+            }
+        }
     }
 
     fn message(&mut self, id: EventId) -> Option<&mut PreviewedMessage> {
@@ -142,7 +182,7 @@ mod tests {
         ErasureMode, MessageDeleted, MessageRestored, Role, RoomCleared, UserBanned, UserErased, UserUnbanned,
     };
     use crate::ids::PresenterIdx;
-    use crate::sweeps::{RoomSwept, SweepRule, SweepUndone};
+    use crate::sweeps::{Forward, ForwardAction, RoomSwept, SweepRule, SweepUndone};
 
     fn user(idx: i64) -> User {
         User { idx: UserIdx::try_from(idx).unwrap(), nickname: String::new(), role: Role::Viewer }
@@ -161,7 +201,16 @@ mod tests {
     }
 
     fn swept(text: &str) -> Event {
-        event(Body::RoomSwept(Box::new(RoomSwept { rule: rule(text), seconds_back: 60, by: user(3), reason: None })))
+        let rule = rule(text);
+        let swept = RoomSwept { rule, seconds_back: 60, forward: None, by: user(3), reason: None };
+        event(Body::RoomSwept(Box::new(swept)))
+    }
+
+    fn refusing(text: &str) -> Event {
+        let Event { at, body: Body::RoomSwept(mut swept), .. } = swept(text) else { panic!("it is a sweep") };
+        let until = at + std::time::Duration::from_secs(60);
+        swept.forward = Some(Forward { action: ForwardAction::Refuse, until });
+        event(Body::RoomSwept(swept))
     }
 
     fn undone(target: EventId) -> Event {
@@ -208,6 +257,29 @@ mod tests {
             assert_eq!(authors, left, "{events:?}");
             assert_eq!(preview.authors().len(), left.len());
         }
+    }
+
+    #[test]
+    fn what_an_earlier_sweep_refuses_is_not_in_a_preview_until_that_sweep_is_undone() {
+        let (sweep, message) = (refusing("raid"), said(7, "Raid"));
+        let minute = std::time::Duration::from_secs(60);
+        for (sent_after, end, is_left) in [
+            (minute / 2, None, false),
+            (minute, None, true),
+            (minute / 2, Some(undone(sweep.id)), true),
+            (minute / 2, Some(restored(message.id)), true),
+        ] {
+            let mut preview = SweepPreview::new(SweepMatcher::new(&rule("raid")), sweep.at);
+            preview.apply(sweep.at, &sweep);
+            preview.apply(sweep.at + sent_after, &message);
+            end.iter().for_each(|event| preview.apply(event.at, event));
+            assert_eq!(preview.messages().count() == 1, is_left, "{sent_after:?} {end:?}");
+        }
+        let mut preview = SweepPreview::new(SweepMatcher::new(&rule("raid")), sweep.at);
+        for event in [&sweep, &undone(sweep.id), &message] {
+            preview.apply(sweep.at, event);
+        }
+        assert_eq!(preview.messages().count(), 1, "the sweep was undone before");
     }
 
     #[test]

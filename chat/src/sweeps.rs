@@ -1,30 +1,110 @@
 //! Sweeps: one decision deletes what a raid wrote, and one decision undoes that. A sweep is a rule about the messages
-//! before it in the log. Every reader evaluates the rule itself, so a sweep is one event however many messages it
-//! deletes. An undone sweep counts as never made: what another decision deleted stays deleted.
+//! before it in the log and, for a span forward, about those after it. Every reader evaluates the rule itself, so a
+//! sweep is one event however many messages it deletes. An undone sweep counts as never made: what another decision
+//! deleted stays deleted.
 
 use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::body::{Role, User};
+use crate::body::{MessagePosted, Role, User};
 use crate::ids::{EventId, UserIdx};
 use crate::similarity::{Similarity, TextMatcher};
 use crate::text_folding::folded;
 
+/// 10 minutes: the longest span forward. Ingest makes no longer one, so a reader need not look further back for a sweep
+/// that is about a message.
+pub const LONGEST_FORWARD: SignedDuration = SignedDuration::from_mins(10);
+
 /// Earlier messages of the room that match the rule are deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "SweptFormat", into = "SweptFormat")]
 pub struct RoomSwept {
     /// Which messages.
     pub rule: SweepRule,
     /// Only messages that were sent at most so many seconds before the event.
-    #[serde(rename = "secondsBack")]
     pub seconds_back: u32,
+    /// What happens to later messages. None: they are none of the sweep's.
+    pub forward: Option<Forward>,
     /// The moderator or presenter.
     pub by: User,
     /// The reason, in that user's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// For a while, posts of viewers that match do not come into the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forward {
+    /// What ingest does with them.
+    pub action: ForwardAction,
+    /// Until then, by the log's clock.
+    pub until: Timestamp,
+}
+
+/// What ingest does with a post that matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForwardAction {
+    /// Refuses it. Readers delete what another node accepted before it heard of the sweep.
+    Refuse,
+    /// Lets it wait for a moderator. What another node accepted before it heard of the sweep stays.
+    Hold,
+}
+
+/// A sweep as the event has it.
+#[derive(Serialize, Deserialize)]
+struct SweptFormat {
+    rule: SweepRule,
+    #[serde(rename = "secondsBack", default, skip_serializing_if = "Option::is_none")]
+    seconds_back: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    span: Option<SpanFormat>,
+    by: User,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// It stands in place of `secondsBack`. A version that knows no span forward cannot read the event, and does not delete
+/// less than others do.
+#[derive(Serialize, Deserialize)]
+struct SpanFormat {
+    #[serde(rename = "secondsBack")]
+    seconds_back: u32,
+    forward: ForwardAction,
+    #[serde(rename = "forwardUntil", with = "crate::time::millis")]
+    until: Timestamp,
+}
+
+/// The event says neither how far back the sweep reaches nor its span.
+#[derive(Debug, thiserror::Error)]
+#[error("a sweep has either secondsBack or span")]
+struct MissingSpan;
+
+impl TryFrom<SweptFormat> for RoomSwept {
+    type Error = MissingSpan;
+
+    fn try_from(format: SweptFormat) -> Result<RoomSwept, MissingSpan> {
+        let SweptFormat { rule, seconds_back, span, by, reason } = format;
+        let (seconds_back, forward) = match (seconds_back, span) {
+            (Some(seconds_back), None) => (seconds_back, None),
+            (None, Some(SpanFormat { seconds_back, forward: action, until })) => {
+                (seconds_back, Some(Forward { action, until }))
+            }
+            _ => return Err(MissingSpan),
+        };
+        Ok(RoomSwept { rule, seconds_back, forward, by, reason })
+    }
+}
+
+impl From<RoomSwept> for SweptFormat {
+    fn from(RoomSwept { rule, seconds_back, forward, by, reason }: RoomSwept) -> SweptFormat {
+        let (seconds_back, span) = match forward {
+            None => (Some(seconds_back), None),
+            Some(Forward { action, until }) => (None, Some(SpanFormat { seconds_back, forward: action, until })),
+        };
+        SweptFormat { rule, seconds_back, span, by, reason }
+    }
 }
 
 /// A sweep of the room is undone.
@@ -101,6 +181,11 @@ impl RoomSwept {
     pub fn since(&self, at: Timestamp) -> Timestamp {
         at.checked_sub(SignedDuration::from_secs(self.seconds_back.into())).unwrap_or(Timestamp::MIN)
     }
+
+    /// Later posts of viewers that match and were sent before then are deleted too. None: no later message is.
+    pub fn deletes_until(&self) -> Option<Timestamp> {
+        self.forward.filter(|forward| forward.action == ForwardAction::Refuse).map(|forward| forward.until)
+    }
 }
 
 impl SweepRule {
@@ -149,6 +234,12 @@ impl SweepMatcher {
         self.may_match(author.idx, author.role)
             && self.label.as_ref().is_none_or(|label| flags.contains(label))
             && self.texts.as_ref().is_none_or(|texts| texts.matches(text))
+    }
+
+    /// Whether the post is one that the span forward is about. It silences no presenter or moderator, whomever the rule
+    /// names.
+    pub fn matches_later(&self, MessagePosted { user, text, flags, .. }: &MessagePosted) -> bool {
+        user.role == Role::Viewer && self.matches(user, text, flags)
     }
 }
 
@@ -237,11 +328,56 @@ mod tests {
         let swept = |seconds_back| RoomSwept {
             rule: SweepRule::default(),
             seconds_back,
+            forward: None,
             by: user(42, Role::Presenter),
             reason: None,
         };
         let at = Timestamp::from_second(1_800_000_000).unwrap();
         assert_eq!(swept(600).since(at), Timestamp::from_second(1_799_999_400).unwrap());
         assert_eq!(swept(u32::MAX).since(Timestamp::MIN), Timestamp::MIN);
+    }
+
+    #[test]
+    fn a_span_forward_is_about_posts_of_viewers_alone() {
+        let said = |role| MessagePosted::new(user(7, role), "raid");
+        let named = SweepMatcher::new(&rule(Some(&["raid"]), Some(&[7]), None));
+        for (role, is_viewer) in [(Role::Viewer, true), (Role::Moderator, false), (Role::Presenter, false)] {
+            assert_eq!(named.matches_later(&said(role)), is_viewer);
+        }
+        assert!(!named.matches_later(&MessagePosted::new(user(8, Role::Viewer), "raid")));
+    }
+
+    #[test]
+    fn a_version_without_a_span_forward_cannot_read_a_sweep_with_one() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "it is read, or it is not")]
+        struct Earlier {
+            #[serde(rename = "secondsBack")]
+            seconds_back: u32,
+        }
+        let until = Timestamp::from_second(1_800_000_000).unwrap();
+        let swept = |action: Option<ForwardAction>| RoomSwept {
+            rule: rule(Some(&["raid"]), None, None),
+            seconds_back: 60,
+            forward: action.map(|action| Forward { action, until }),
+            by: user(42, Role::Presenter),
+            reason: None,
+        };
+        for (swept, deletes_until, is_read) in [
+            (swept(None), None, true),
+            (swept(Some(ForwardAction::Refuse)), Some(until), false),
+            (swept(Some(ForwardAction::Hold)), None, false),
+        ] {
+            let line = serde_json::to_string(&swept).unwrap();
+            assert_eq!(serde_json::from_str::<RoomSwept>(&line).unwrap(), swept, "{line}");
+            assert_eq!(serde_json::from_str::<Earlier>(&line).is_ok(), is_read, "{line}");
+            assert_eq!(swept.deletes_until(), deletes_until);
+        }
+        for line in [
+            r#"{"rule":{},"by":{"idx":1,"nickname":"","role":"viewer"}}"#,
+            r#"{"rule":{},"secondsBack":1,"span":{"secondsBack":1,"forward":"slow","forwardUntil":"2026-11-22T12:36:00.000Z"},"by":{"idx":1,"nickname":"","role":"viewer"}}"#,
+        ] {
+            assert!(serde_json::from_str::<RoomSwept>(line).is_err(), "{line}");
+        }
     }
 }

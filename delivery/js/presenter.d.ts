@@ -105,6 +105,9 @@ export interface RoomCleared extends RoomEvent {
 export interface RoomSwept extends RoomEvent {
   type: 'room.swept';
   secondsBack: number;
+  /** What becomes of later posts of viewers that match, and until when. */
+  forward?: 'refuse' | 'hold';
+  forwardUntil?: string;
   by?: User;
   reason?: string;
 }

@@ -54,6 +54,18 @@ pub(crate) fn without<'a>(line: &'a str, name: &str) -> Cow<'a, str> {
     Cow::Owned(rest)
 }
 
+/// The line with the members of that member, an object, in its place.
+pub(crate) fn unwrapped<'a>(line: &'a str, name: &str) -> Cow<'a, str> {
+    let rest = without(line, name);
+    let Cow::Owned(_) = rest else { return rest };
+    let members = members(line);
+    let inner = members.get(name).and_then(|object| object.get().strip_prefix('{')?.strip_suffix('}'));
+    match (inner, rest.trim_ascii_end().strip_suffix('}')) {
+        (Some(inner), Some(rest)) => Cow::Owned(format!("{rest},{inner}}}")),
+        _ => rest,
+    }
+}
+
 /// The line without the members that an idempotency key leaves in a message.
 pub(crate) fn without_request(line: &str) -> Cow<'_, str> {
     match without(line, "request") {

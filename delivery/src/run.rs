@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat::NodeId;
+use chat::{LONGEST_FORWARD, NodeId};
 use nats::{Log, Start};
 use otlp::Tracer;
 use runtime::Tasks;
@@ -163,7 +163,9 @@ async fn join(
     log: Log,
     tracer: Tracer,
 ) -> Result<(Arc<Node>, Background), Error> {
-    let tail = log.tail(Start::Since(log.now() - config.window()));
+    let since = log.now() - config.window();
+    // Earlier sweeps may be about later posts.
+    let tail = log.tail(Start::Since(since - LONGEST_FORWARD));
     let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors())?;
     // A log that ends before a saved cursor was rolled back.
     let partition = |(presenter, position)| (log.timelines().partition_of(presenter), position);
@@ -179,7 +181,14 @@ async fn join(
     let node = Arc::new(Node {
         sessions: Semaphore::new(config.max_sessions),
         unstarted: FairSlots::new(config.max_unauthenticated, config.max_unauthenticated_size.in_memory()),
-        feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status(), access.clone(), traces.clone())),
+        feed: Arc::new(Feed::new(
+            log.timelines().clone(),
+            bounds,
+            tail.status(),
+            access.clone(),
+            traces.clone(),
+            since,
+        )),
         traces,
         cursors: SavedCursors::new(cursors),
         seats: Arc::new(Seats::default()),

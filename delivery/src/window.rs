@@ -46,7 +46,7 @@ pub(crate) use kept::deleted;
 pub(crate) use kept::{Deleted, Effect, Incoming, Kept, Shown, Withheld};
 pub(crate) use page::{Ask, Limit, Page, StartPoint};
 use queue::{INDEX_BYTES, Queue, shrink};
-use sweeps::Sweep;
+use sweeps::{Spans, Sweep};
 pub(crate) use usage::Usage;
 use wakes::Wakes;
 
@@ -70,6 +70,7 @@ pub(crate) struct Window {
     bytes_everywhere: usize,
     /// How many times [`Window::push`] was called.
     pushes: u64,
+    spans: Spans,
     bounds: Bounds,
 }
 
@@ -87,7 +88,8 @@ pub(crate) struct Bounds {
 struct RoomWindow {
     partition: u32,
     events: Queue,
-    /// The sweeps among them that count. The names in their lines take more than these, and count as bytes.
+    /// The sweeps among them that count, and earlier ones about later posts. The names in their lines, and what they
+    /// hide of the room, take more than these, and count as bytes.
     sweeps: Vec<Sweep>,
     /// The last evicted event that a client would have seen, since the room is known. Kept for long: a presenter who
     /// returns to a quiet room has missed nothing, however old the position.
@@ -131,6 +133,7 @@ impl Window {
             bytes: 0,
             bytes_everywhere: 0,
             pushes: 0,
+            spans: Spans::default(),
             bounds,
         }
     }
@@ -164,8 +167,9 @@ impl Window {
                         .or_insert_with(|| RoomWindow { partition, ..RoomWindow::default() });
                     let events = &mut room.events;
                     match effect {
+                        Effect::Nothing => sweeps::refuse(&mut room.sweeps, &mut kept),
                         // An erasure is always of every room.
-                        Effect::Nothing | Effect::Holds(_) | Effect::Erases(_) => {}
+                        Effect::Holds(_) | Effect::Erases(_) => {}
                         Effect::EndsHold(message) => restoration::end_hold(&mut events.kept, message),
                         Effect::Deletes(target) => {
                             let message = restoration::delete(&mut events.kept, target);
@@ -182,8 +186,9 @@ impl Window {
                         }
                         Effect::Clears => events.kept.iter_mut().for_each(Kept::delete),
                         Effect::Purges(user, since) => restoration::purge(&mut events.kept, user, since),
-                        Effect::Sweeps(rule, since) => {
-                            sweeps::sweep(&mut events.kept, &mut room.sweeps, &mut kept, &rule, since);
+                        Effect::Sweeps(rule) => {
+                            self.spans.begin(presenter, &rule);
+                            sweeps::sweep(&mut events.kept, &mut room.sweeps, &mut kept, rule);
                         }
                         Effect::Unsweeps(sweep) => {
                             sweeps::undo(&mut events.kept, &mut room.sweeps, &mut kept, sweep);
@@ -203,6 +208,7 @@ impl Window {
                     (Holder::Every(partition), &mut everywhere.events)
                 }
             };
+            self.spans.reach(kept.stored);
             self.events += 1;
             self.bytes += kept.bytes() + INDEX_BYTES;
             if events.kept.is_empty() {
@@ -226,6 +232,7 @@ impl Window {
         {
             self.evict_from(holder);
         }
+        self.end_spans();
         if self.rooms.len() > self.forget_above {
             self.forget_idle_rooms();
         }
@@ -265,10 +272,8 @@ impl Window {
                     self.by_bytes.insert((after, presenter));
                 }
                 let room = self.rooms.get_mut(&presenter).expect("it held events");
-                if kept.kind == Kind::Sweep {
-                    // All that it hides was evicted before it.
-                    room.sweeps.retain(|sweep| sweep.position != kept.position);
-                }
+                // All that they hide was evicted.
+                room.sweeps.retain(|sweep| sweep.last > kept.position || self.spans.is_open(sweep));
                 if kept.kind != Kind::Hidden {
                     room.evicted = Some(kept.position);
                 }
@@ -345,7 +350,7 @@ impl Window {
         let Window { rooms, everywhere, extents, .. } = self;
         rooms.retain(|presenter, room| {
             let evicted = match room.evicted {
-                _ if !room.events.kept.is_empty() => return true,
+                _ if !room.events.kept.is_empty() || !room.sweeps.is_empty() => return true,
                 Some(evicted) => evicted,
                 None => return false,
             };

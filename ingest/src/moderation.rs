@@ -2,6 +2,7 @@
 
 pub(crate) mod decide;
 pub(crate) mod decide_hold;
+pub(crate) mod first_seen;
 pub(crate) mod holds;
 pub(crate) mod notes;
 pub(crate) mod preview;
@@ -10,6 +11,7 @@ pub(crate) mod restored;
 pub(crate) mod rights;
 pub(crate) mod rules;
 pub(crate) mod settings;
+pub(crate) mod sweep_order;
 pub(crate) mod sweeps;
 pub(crate) mod term;
 pub(crate) mod warnings;

@@ -15,7 +15,7 @@ use nats::AppendError;
 use web::auth::TokenError;
 
 use crate::http::gateway::ForwardError;
-use crate::moderation::sweeps::InvalidRule;
+use crate::moderation::sweep_order::{InvalidForward, InvalidRule};
 use crate::posting::admission::Overloaded;
 use crate::posting::limits::{Limited, Quota, Spent};
 use crate::posting::text::InvalidText;
@@ -75,6 +75,10 @@ pub(crate) enum Refusal {
     /// The rule of a sweep is invalid.
     Rule(InvalidRule),
     SecondsBackInvalid,
+    /// The span forward of a sweep is invalid.
+    Forward(InvalidForward),
+    /// The log does not reach back far enough to tell which users are new.
+    FirstSeenUnknown,
     SweepIdInvalid,
     /// No such sweep of the room can be undone.
     NotSwept,
@@ -136,6 +140,8 @@ pub(crate) enum Refusal {
     /// The room takes no links from viewers.
     LinkForbidden,
     Limited(Limited),
+    /// A sweep refuses messages like this one.
+    Swept,
     /// The word filter rejected the text.
     Rejected,
     /// The review hook denied the message.
@@ -207,6 +213,7 @@ from! {
     Limited => Limited,
     InvalidAttributes => Attributes,
     InvalidRule => Rule,
+    InvalidForward => Forward,
     InvalidSetting => Setting,
     AppendError => Append,
     Malformed => BodyMalformed

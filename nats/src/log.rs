@@ -231,6 +231,12 @@ impl Log {
         scan::scan(&self.context, presenter, since, most, take).await
     }
 
+    /// The time from which on the room's partition has everything that was stored. The beginning of time: nothing has
+    /// left it.
+    pub async fn whole_since(&self, presenter: PresenterIdx) -> Result<Timestamp, Error> {
+        scan::whole_since(&self.context, presenter).await
+    }
+
     /// Compares the log with positions that were saved elsewhere, each with its partition. If the log does not reach
     /// one of them, the log is older than the saved state: the loss is recorded, and the answer is [`Error::Replaced`].
     /// The process should end then; the next one starts from the log as it is.

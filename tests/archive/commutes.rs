@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use archiver::{Archive, ArchivedMessage};
-use chat::{Body, ErasureMode, Event, EventId, Hold, MessageDeleted, MessageDenied, MessagePosted, MessageReleased};
+use chat::{Body, ErasureMode, Event, EventId, Forward, ForwardAction, Hold, MessageDeleted, MessageDenied};
+use chat::{MessagePosted, MessageReleased};
 use chat::{MessageReported, MessageRestored, ReportClosed, RoomCleared, RoomSwept, SweepMatcher, SweepRule};
 use chat::{Similarity, SweepUndone, UserBanned, UserErased};
 use futures_util::future::join_all;
@@ -53,6 +54,8 @@ enum Step {
         id: u8,
         room: i64,
         seconds: u32,
+        /// For so many seconds. None: no span forward.
+        forward: Option<i64>,
     },
     Unsweep {
         id: u8,
@@ -97,7 +100,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..4_u8, 0..12_u8).prop_map(move |(id, target)| Step::Restore { id, room: room(id), target }),
         1 => (0..3_u8).prop_map(move |id| Step::Clear { id, room: room(id) }),
         2 => (0..4_u8, 1..12_u32).prop_map(move |(id, seconds)| Step::Purge { id, room: room(id), seconds }),
-        3 => (0..4_u8, 1..12_u32).prop_map(move |(id, seconds)| Step::Sweep { id, room: room(id), seconds }),
+        3 => (0..4_u8, 1..12_u32, prop::option::of(1..12_i64))
+            .prop_map(move |(id, seconds, forward)| Step::Sweep { id, room: room(id), seconds, forward }),
         3 => (0..4_u8, 0..4_u8).prop_map(move |(id, target)| Step::Unsweep { id, room: room(id), target }),
         3 => (8..12_u8).prop_map(move |id| Step::Release { id, room: room(id), author: 7 + i64::from(id / 2 % 2) }),
         2 => (8..12_u8).prop_map(move |id| Step::Deny { id, room: room(id) }),
@@ -157,7 +161,7 @@ impl Step {
                 let banned = UserBanned { user: purged, until: None, purge_seconds, by: user(room), reason: None };
                 (id(5, decision), room, Body::UserBanned(banned))
             }
-            Step::Sweep { id: decision, room, seconds } => {
+            Step::Sweep { id: decision, room, seconds, forward } => {
                 // The first of each room by texts, the second by its users. Text 11 is similar to text 1.
                 let (texts, users) = match decision / 2 {
                     0 => (Some((1..12).step_by(3).map(|message| format!("TEXT {message}")).collect()), None),
@@ -165,7 +169,11 @@ impl Step {
                 };
                 let similarity = Similarity::try_from(85).ok().filter(|_| texts.is_some() && decision % 2 == 1);
                 let rule = SweepRule { texts, similarity, users, label: None };
-                let swept = RoomSwept { rule, seconds_back: seconds, by: user(room), reason: None };
+                let until = |seconds| at + jiff::SignedDuration::from_secs(seconds);
+                // Every fourth holds, which deletes nothing.
+                let action = if seconds % 4 == 0 { ForwardAction::Hold } else { ForwardAction::Refuse };
+                let forward = forward.map(|seconds| Forward { action, until: until(seconds) });
+                let swept = RoomSwept { rule, seconds_back: seconds, forward, by: user(room), reason: None };
                 (id(8, decision), room, Body::RoomSwept(Box::new(swept)))
             }
             Step::Unsweep { id: decision, room, target } => {
@@ -233,7 +241,7 @@ fn undone(log: &[Entry]) -> BTreeSet<EventId> {
 fn expected(log: &[Entry]) -> BTreeMap<EventId, (u64, Option<(EventId, Timestamp)>)> {
     let mut seen = BTreeSet::new();
     let mut messages: BTreeMap<EventId, (u64, Option<(EventId, Timestamp)>)> = BTreeMap::new();
-    let (mut rooms, mut posts) = (BTreeMap::new(), BTreeMap::new());
+    let (mut rooms, mut posts, mut refusing) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     let undone = undone(log);
     for entry in log.iter().filter(|entry| seen.insert(entry.id)) {
         let event = entry.event().unwrap();
@@ -246,8 +254,12 @@ fn expected(log: &[Entry]) -> BTreeMap<EventId, (u64, Option<(EventId, Timestamp
                 continue;
             }
             Body::MessagePosted(posted) => {
+                let refuses = |(room, rule, from, until, _): &&(_, SweepMatcher, _, _, _)| {
+                    *room == entry.presenter && (*from..*until).contains(&entry.at) && rule.matches_later(&posted)
+                };
+                let refused = refusing.iter().find(refuses).map(|(.., sweep)| *sweep);
                 posts.insert(entry.id, (posted, entry.at));
-                messages.insert(entry.id, (entry.position.sequence, None));
+                messages.insert(entry.id, (entry.position.sequence, refused));
                 rooms.insert(entry.id, entry.presenter);
                 continue;
             }
@@ -265,6 +277,9 @@ fn expected(log: &[Entry]) -> BTreeMap<EventId, (u64, Option<(EventId, Timestamp
             }
             Body::RoomSwept(swept) if !undone.contains(&entry.id) => {
                 let (rule, since) = (SweepMatcher::new(&swept.rule), swept.since(entry.at));
+                let sweep = (entry.id, entry.at);
+                refusing
+                    .extend(swept.deletes_until().map(|until| (entry.presenter, rule.clone(), since, until, sweep)));
                 let is_swept = |id: &&EventId| {
                     let (MessagePosted { user, text, flags, .. }, sent) = &posts[*id];
                     rule.matches(user, text, flags) && *sent >= since

@@ -78,7 +78,7 @@ async fn the_audit_says_who_warned_and_noted_what_about_whom_and_that_a_warning_
     for decision in &expected {
         let kind = decision["type"].as_str().unwrap();
         let found = moderator.all(AUDIT, &[("type", kind), ("user", "7")], "decisions", 2).await;
-        assert_eq!(found, [decision.clone()], "{kind}");
+        assert_eq!(found, std::slice::from_ref(decision), "{kind}");
     }
 }
 

@@ -11,7 +11,7 @@ use super::{World, deletion, presenter, user};
 
 /// A sweep of the room at that time of the evening, ten minutes back.
 fn sweep(room: i64, ms: i64, rule: SweepRule) -> Event {
-    let swept = RoomSwept { rule, seconds_back: 600, by: user(3), reason: Some("raid".to_owned()) };
+    let swept = RoomSwept { rule, seconds_back: 600, forward: None, by: user(3), reason: Some("raid".to_owned()) };
     Event::now(presenter(room), Body::RoomSwept(Box::new(swept))).recorded_at(evening(ms))
 }
 

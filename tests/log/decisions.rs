@@ -190,7 +190,8 @@ async fn unknown_values_of_a_bucket_are_ignored_and_can_be_replaced() {
 #[tokio::test]
 async fn a_decision_is_about_its_room_and_user_or_its_room() {
     let unbanned = Body::UserUnbanned(UserUnbanned { user: user(7), by: moderator(), reason: None });
-    let swept = RoomSwept { rule: SweepRule::default(), seconds_back: 60, by: moderator(), reason: None };
+    let swept =
+        RoomSwept { rule: SweepRule::default(), seconds_back: 60, forward: None, by: moderator(), reason: None };
     let sweep = Event::now(presenter(42), Body::RoomSwept(Box::new(swept)));
     let undone = Body::SweepUndone(SweepUndone { target: sweep.id, by: moderator(), reason: None });
     let cases = [

@@ -4,6 +4,7 @@ mod held;
 mod pinned;
 mod restored;
 mod swept;
+mod swept_forward;
 mod warned;
 
 use std::collections::VecDeque;

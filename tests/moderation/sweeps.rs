@@ -38,6 +38,8 @@ async fn a_malformed_sweep_is_refused_with_what_is_wrong() {
         json!({ "texts": ["raid"], "users": null }),
         json!({ "texts": ["raid"], "similarity": 0.4 }),
         json!({ "users": [7], "similarity": 0.9 }),
+        json!({ "users": [7], "firstSeenSeconds": 0 }),
+        json!({ "firstSeenSeconds": 3_601 }),
     ] {
         let answer = sweep(&world, node, &presenter(), json!({ "rule": rule, "secondsBack": 60 })).await;
         answer.assert_problem(400, "rule_invalid");
@@ -51,6 +53,17 @@ async fn a_malformed_sweep_is_refused_with_what_is_wrong() {
     sweep(&world, node, &presenter(), json!({ "rule": { "users": [7] } }))
         .await
         .assert_problem(400, "seconds_back_invalid");
+    for (seconds, forward, code) in [
+        (json!(0), json!(null), "seconds_forward_invalid"),
+        (json!(601), json!("hold"), "seconds_forward_invalid"),
+        (json!("60"), json!(null), "seconds_forward_invalid"),
+        (json!(60), json!("slow"), "forward_invalid"),
+        (json!(null), json!("hold"), "forward_invalid"),
+    ] {
+        let rule = json!({ "users": [7] });
+        let body = json!({ "rule": rule, "secondsBack": 60, "secondsForward": seconds, "forward": forward });
+        sweep(&world, node, &presenter(), body).await.assert_problem(400, code);
+    }
     let body = json!({ "rule": { "users": [7] }, "secondsBack": 60, "reason": "a\nb" });
     sweep(&world, node, &presenter(), body).await.assert_problem(400, "reason_invalid");
     world.delete(node, &format!("{SWEEPS}/1"), &presenter()).await.assert_problem(400, "sweep_id_invalid");
@@ -122,6 +135,67 @@ async fn a_dry_run_tells_what_a_sweep_would_delete_and_deletes_nothing() {
     let path = format!("{SWEEPS}/{}", swept["id"].as_str().unwrap());
     decided(&world.delete(&world.nodes[0], &path, &presenter()).await);
     assert_eq!(count().await, json!(149));
+}
+
+/// A viewer's message of so many seconds ago.
+fn said_before(idx: i64, seconds_ago: u64, role: Of) -> Event {
+    let user = User { idx: UserIdx::try_from(idx).unwrap(), nickname: "nick".to_owned(), role };
+    let room = chat::PresenterIdx::try_from(PRESENTER).unwrap();
+    let posted = Body::MessagePosted(chat::MessagePosted::new(user, format!("of {seconds_ago}")));
+    let event = Event::now(room, posted);
+    let at = event.at - Duration::from_secs(seconds_ago);
+    event.recorded_at(at)
+}
+
+#[tokio::test]
+async fn accounts_that_first_wrote_a_short_while_ago_are_swept_by_their_number() {
+    let world = World::start().await;
+    let (log, node) = (world.log().await, &world.nodes[0]);
+    let regular = [said_before(7, 3_000, Of::Viewer), said_before(7, 5, Of::Viewer)];
+    let new = [said_before(8, 200, Of::Viewer), said_before(8, 100, Of::Viewer), said_before(9, 50, Of::Viewer)];
+    let moderators = said_before(10, 20, Of::Moderator);
+    for event in regular.iter().chain(&new).chain([&moderators]) {
+        log.append(event).await.unwrap();
+    }
+    let mut body = json!({ "rule": { "firstSeenSeconds": 300 }, "secondsBack": 150, "dryRun": true });
+    let dry = sweep(&world, node, &presenter(), body.clone()).await.json();
+    assert_eq!((&dry["messages"], &dry["users"]), (&json!(2), &json!(2)), "{dry}");
+    assert_eq!((&dry["firstSeen"]["users"], &dry["firstSeen"]["complete"]), (&json!(2), &json!(true)), "{dry}");
+    body["rule"]["users"] = json!([9, 7]);
+    let dry = sweep(&world, &world.nodes[1], &presenter(), body.clone()).await.json();
+    assert_eq!((&dry["messages"], &dry["authors"][0]["user"]["idx"]), (&json!(1), &json!(9)), "{dry}");
+
+    body["dryRun"] = json!(false);
+    let keyed = async |body: &Value| {
+        let request = world.client.post(node.url() + SWEEPS).bearer_auth(presenter()).json(body);
+        answer(request.header("idempotency-key", "new-accounts")).await
+    };
+    let swept = keyed(&body).await;
+    assert_eq!((swept.status.as_u16(), &swept.json()["firstSeen"]["users"]), (202, &json!(2)), "{swept:?}");
+    assert_eq!(listed(&world, node).await[0]["rule"], json!({ "users": [9] }));
+    // A retry after somebody else has come is the same sweep.
+    log.append(&said_before(11, 0, Of::Viewer)).await.unwrap();
+    let again = keyed(&body).await;
+    assert_eq!((&again.json()["id"], again.json().get("firstSeen")), (&swept.json()["id"], None));
+    body["rule"]["firstSeenSeconds"] = json!(301);
+    keyed(&body).await.assert_problem(422, "idempotency_key_reused");
+}
+
+#[tokio::test]
+async fn a_log_that_does_not_reach_back_far_enough_makes_nobody_new() {
+    let world = World::start().await;
+    let log = world.log().await;
+    log.append(&said_before(7, 3_000, Of::Viewer)).await.unwrap();
+    let context = async_nats::jetstream::new(async_nats::connect(world.nats.url()).await.unwrap());
+    context.get_stream("CHAT_0").await.unwrap().purge().await.unwrap();
+    log.append(&said_before(7, 5, Of::Viewer)).await.unwrap();
+    let mut body = json!({ "rule": { "firstSeenSeconds": 300 }, "secondsBack": 150, "dryRun": true });
+    for dry_run in [true, false] {
+        body["dryRun"] = json!(dry_run);
+        let refused = sweep(&world, &world.nodes[0], &presenter(), body.clone()).await;
+        refused.assert_problem(503, "first_seen_unknown");
+    }
+    assert!(listed(&world, &world.nodes[0]).await.is_empty());
 }
 
 #[tokio::test]

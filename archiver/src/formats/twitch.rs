@@ -277,6 +277,7 @@ mod tests {
             reply_to: None,
             attributes: None,
             notice: false,
+            released: false,
             deleted: None,
             restored: None,
             archived_at: None,

@@ -167,6 +167,14 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     swept_from: Option<String>,
+    /// `room.swept`: what became of later posts of viewers that match its rule. Absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ForwardAction>, nullable = false)]
+    forward: Option<String>,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Time>, nullable = false)]
+    forward_until: Option<String>,
     /// `room.updated`: all settings of the room that differ from the deployment's defaults afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
@@ -245,6 +253,17 @@ async fn decisions_page(
     Ok(Json(DecisionsBody { decisions, next }))
 }
 
+/// What a sweep does with later posts of viewers that match.
+#[derive(ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "documents `DecisionBody::forward`")]
+enum ForwardAction {
+    /// They were refused, and those that were accepted meanwhile are deleted.
+    Refuse,
+    /// They wait for a moderator.
+    Hold,
+}
+
 /// `messages`: the messages that the page's decisions name, by id. `reporters`: who had reported them.
 fn body(
     decision: DecisionDocument,
@@ -253,7 +272,8 @@ fn body(
 ) -> DecisionBody {
     let reports = reporters.before(&decision);
     let DecisionDocument { id, kind, presenter_idx, at, by, target, user_idx, until, reason, .. } = decision;
-    let DecisionDocument { purge_from, swept_from, settings, settings_changed, settings_until, .. } = decision;
+    let DecisionDocument { purge_from, swept_from, forward, forward_until, .. } = decision;
+    let DecisionDocument { settings, settings_changed, settings_until, .. } = decision;
     let message = target.as_ref().and_then(|target| messages.get(target));
     // A moderator of one room must not read a message of another room by naming it.
     let message = message.filter(|message| Some(message.presenter_idx) == presenter_idx);
@@ -271,6 +291,8 @@ fn body(
         until: until.map(time),
         purge_from: purge_from.map(time),
         swept_from: swept_from.map(time),
+        forward,
+        forward_until: forward_until.map(time),
         settings: settings.and_then(members),
         settings_changed,
         settings_until: settings_until.and_then(members),

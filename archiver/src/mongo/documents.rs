@@ -45,6 +45,9 @@ pub(crate) struct MessageDocument {
     /// Whether it is a notice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) notice: bool,
+    /// Whether it waited for a moderator, who released it: an earlier sweep is not about it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) released: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deleted: Option<DeletedDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,6 +141,13 @@ pub(crate) struct DecisionDocument {
     /// `room.swept`: only messages that were sent from then on are deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) swept_from: Option<DateTime>,
+    /// `room.swept` with a span forward: what became of later posts, `refuse` or `hold`. `refuse` deletes those that
+    /// match, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) forward: Option<String>,
+    /// Only those that were sent before then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) forward_until: Option<DateTime>,
     /// `room.swept`: which messages are deleted. None: retention has removed the rule, once nothing needed it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rule: Option<RuleDocument>,
@@ -156,6 +166,9 @@ pub(crate) struct DecisionDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings_until: Option<Document>,
 }
+
+/// The value of `forward` for a sweep that deletes later posts.
+pub(crate) const REFUSE: &str = "refuse";
 
 impl DecisionDocument {
     /// The users that it names.

@@ -47,7 +47,7 @@ pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
 /// Decisions in the order of time. `_id` makes it total.
 pub(crate) const DECISION_TIMES: &str = "times";
 
-const INDEXES: [Index; 25] = [
+const INDEXES: [Index; 26] = [
     Index {
         collection: MESSAGES,
         name: ROOM_BY_POSITION,
@@ -117,6 +117,14 @@ const INDEXES: [Index; 25] = [
         name: ROOM_BY_POSITION,
         keys: &["presenterIdx", "position"],
         only_with: &[],
+        only_without: &[],
+    },
+    // The few earlier sweeps that may be about a message: every batch asks for them, too.
+    Index {
+        collection: DECISIONS,
+        name: "room_forward",
+        keys: &["presenterIdx", "forwardUntil"],
+        only_with: &["forwardUntil"],
         only_without: &[],
     },
     Index {

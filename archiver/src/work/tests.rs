@@ -71,6 +71,7 @@ fn every_type_of_event_has_its_place() {
         ("room.updated", json!({ "settings": { "slowModeSeconds": 5 }, "changed": ["slowModeSeconds"], "until": { "slowModeSeconds": "2026-11-23T10:00:00.000Z" }, "by": by, "reason": "raid" })),
         ("room.swept", json!({ "rule": { "texts": ["RAID", "ｒａｉｄ"], "users": [7, 8], "label": "profanity" }, "secondsBack": 600, "by": by, "reason": "raid" })),
         ("room.swept", json!({ "rule": { "texts": ["raid"] }, "secondsBack": 60, "by": by })),
+        ("room.swept", json!({ "rule": { "texts": ["raid"] }, "span": { "secondsBack": 60, "forward": "refuse", "forwardUntil": "2026-11-22T12:36:00.000Z" }, "by": by })),
         ("sweep.undone", json!({ "target": target, "by": by, "reason": "a mistake" })),
         ("user.erased", json!({ "presenterIdx": null, "user": 7, "mode": "anonymise", "by": by })),
         ("presenter.connected", json!({ "session": target })),

@@ -1,5 +1,6 @@
 //! Decisions and messages commute: a message is deleted if a deletion is after it and after its latest restoration in
-//! the log, in whichever order they are archived, and however many archivers do it.
+//! the log, in whichever order they are archived, and however many archivers do it. A sweep with a span forward deletes
+//! messages after it, too.
 //!
 //! Both sides write first and look afterwards. Archiving a decision stores it, then marks the messages that it finds.
 //! Archiving a message stores it, then looks for decisions. Whichever is second sees the other. Of several deletions
@@ -13,7 +14,7 @@ mod sweeps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mongodb::bson::{Document, doc, serialize_to_bson};
+use mongodb::bson::{DateTime, Document, doc, serialize_to_bson};
 use serde::Deserialize;
 
 use crate::mongo::database::Database;
@@ -36,13 +37,14 @@ pub(crate) struct MessagePlace {
     pub(crate) id: String,
     pub(crate) presenter_idx: i64,
     pub(crate) user_idx: i64,
+    pub(crate) sent_at: DateTime,
     pub(crate) position: PositionDocument,
 }
 
 impl From<&MessageDocument> for MessagePlace {
     fn from(message: &MessageDocument) -> MessagePlace {
-        let MessageDocument { ref id, presenter_idx, user_idx, position, .. } = *message;
-        MessagePlace { id: id.clone(), presenter_idx, user_idx, position }
+        let MessageDocument { ref id, presenter_idx, user_idx, sent_at, position, .. } = *message;
+        MessagePlace { id: id.clone(), presenter_idx, user_idx, sent_at, position }
     }
 }
 
@@ -66,8 +68,8 @@ pub(crate) async fn reconcile(database: &Database, messages: &[MessagePlace]) ->
         rooms.sort_unstable();
         rooms.dedup();
         let first = messages.iter().map(|message| message.position).min().expect("each partition here has a message");
-        let about_them = doc! {
-            "presenterIdx": { "$in": rooms },
+        let later = doc! {
+            "presenterIdx": { "$in": &rooms },
             "position": { "$gt": first },
             "$or": [
                 { "type": { "$in": ["room.cleared", SWEPT] } },
@@ -75,6 +77,7 @@ pub(crate) async fn reconcile(database: &Database, messages: &[MessagePlace]) ->
                 purge::candidates(database, &messages).await?,
             ],
         };
+        let about_them = doc! { "$or": [later, sweeps::candidates(&messages, &rooms)] };
         let found: Vec<DecisionDocument> = database.find(&database.decisions(), about_them, 0).await?;
         if !found.is_empty() {
             // Boxed: unmarking a message reconciles it again.
@@ -135,7 +138,7 @@ async fn apply(
     Ok(())
 }
 
-/// Marks the messages before the decision that no earlier deletion marked and no later decision restored.
+/// Marks the messages that the decision deletes, that no earlier deletion marked and no later decision restored.
 async fn mark(database: &Database, decision: &DecisionDocument, messages: Option<&[String]>) -> Result<(), Failure> {
     let (Some(mut about), Some(by)) = (about(database, decision).await?, decision.by.clone()) else { return Ok(()) };
     // The reason of a ban or a sweep is about its users, and an erasure finds it in `moderation_log` alone.
@@ -154,9 +157,25 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
         DeletedDocument { decision: decision.id.clone(), at: decision.at, by, reason, position: decision.position };
     let unfit = |_| Failure::Refused("a value does not fit into BSON".to_owned());
     let set = doc! { "$set": { "deleted": serialize_to_bson(&deleted).map_err(unfit)? } };
+    let later = sweeps::later(decision, &about);
     let is_large = decision.kind == "room.cleared" && messages.is_none();
+    mark_between(database, decision, &about, doc! { "$lt": decision.position }, &set, is_large).await?;
+    match later {
+        Some(later) => mark_between(database, decision, &later, doc! { "$gt": decision.position }, &set, false).await,
+        None => Ok(()),
+    }
+}
+
+/// Marks the messages between these positions, in pages if the decision `is_large`.
+async fn mark_between(
+    database: &Database,
+    decision: &DecisionDocument,
+    about: &Document,
+    mut range: Document,
+    set: &Document,
+    is_large: bool,
+) -> Result<(), Failure> {
     let similar = sweeps::similar(decision);
-    let mut range = doc! { "$lt": decision.position };
     loop {
         let mut end = if is_large { end_of_page(database, decision, &range).await? } else { None };
         let (mut page, mut filter) = (range.clone(), about.clone());
@@ -212,8 +231,9 @@ async fn end_of_page(
 /// Removes the decision's marks from messages that its first copy is not about, or that were restored after that copy.
 /// Then applies other decisions to them.
 async fn unmark(database: &Database, decision: &DecisionDocument) -> Result<(), Failure> {
-    let Some(mut about) = about(database, decision).await? else { return Ok(()) };
-    about.insert("position", doc! { "$lt": decision.position });
+    let Some(about) = about(database, decision).await?.map(|about| sweeps::whole(decision, about)) else {
+        return Ok(());
+    };
     let mut wrongly = doc! { "presenterIdx": decision.presenter_idx, "deleted.decision": &decision.id };
     let dissimilar = sweeps::dissimilar(database, decision, wrongly.clone()).await?;
     let is_not_about = doc! { "$or": [{ "$nor": [about] }, { "_id": { "$in": dissimilar } }] };

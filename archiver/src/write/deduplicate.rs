@@ -32,7 +32,7 @@ pub(crate) trait EventDocument: Serialize + DeserializeOwned + Clone + Send + Sy
 }
 
 impl EventDocument for MessageDocument {
-    const OPTIONAL: &[&str] = &["replyTo", "attributes"];
+    const OPTIONAL: &[&str] = &["replyTo", "attributes", "released"];
     const FORGETTABLE: Option<&str> = Some("message");
 
     fn id(&self) -> &str {
@@ -68,6 +68,8 @@ impl EventDocument for DecisionDocument {
         "until",
         "purgeFrom",
         "sweptFrom",
+        "forward",
+        "forwardUntil",
         "rule",
         "reason",
         "category",

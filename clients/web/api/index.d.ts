@@ -43,6 +43,7 @@ import type {
   SweepOptions,
   SweepPreview,
   SweepRule,
+  Swept,
   Warned,
   Word,
 } from './types.d.ts';
@@ -146,7 +147,7 @@ export class Ingest {
   /** Deletes every message of the room so far. */
   clear(room: number, options?: DecisionOptions): Promise<Decided>;
   /** Deletes what a raid wrote: the messages of the last `secondsBack` seconds that match the rule. One decision. */
-  sweep(room: number, rule: SweepRule, options: SweepOptions): Promise<Decided>;
+  sweep(room: number, rule: SweepRule, options: SweepOptions): Promise<Swept>;
   /** What a sweep would delete now. Nothing is deleted. */
   previewSweep(room: number, rule: SweepRule, options: { secondsBack: number } & CallOptions): Promise<SweepPreview>;
   /** Shows again exactly what a sweep deleted. Throws `Refused` with the code `not_swept` if it cannot be undone. */

@@ -126,8 +126,9 @@ export class Ingest {
   }
 
   /** @param {number} room @param {import('./index.d.ts').SweepRule} rule @param {import('./index.d.ts').SweepOptions} options */
-  sweep(room, rule, { secondsBack, reason, ...options }) {
-    return this.#submit('POST', SWEEPS, { presenterIdx: room }, options, { rule, secondsBack, reason });
+  sweep(room, rule, { secondsBack, secondsForward, forward, reason, ...options }) {
+    const body = { rule, secondsBack, secondsForward, forward, reason };
+    return this.#submit('POST', SWEEPS, { presenterIdx: room }, options, body);
   }
 
   /** @param {number} room @param {import('./index.d.ts').SweepRule} rule @param {{ secondsBack: number } & import('./index.d.ts').CallOptions} options */

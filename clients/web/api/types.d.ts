@@ -97,6 +97,8 @@ export interface SweepRule {
   similarity?: number;
   /** The author is one of these 1 to 1,000. */
   users?: UserIdx[];
+  /** 1 to 3,600: the author is a viewer whose first message in the room is at most so many seconds old. */
+  firstSeenSeconds?: number;
   /** The message has this flag. */
   label?: string;
 }
@@ -104,6 +106,24 @@ export interface SweepRule {
 export interface SweepOptions extends DecisionOptions {
   /** 1 to 3,600. */
   secondsBack: number;
+  /** 1 to 600: viewers' posts that match are refused or held for so many seconds from now on. */
+  secondsForward?: number;
+  /** With `secondsForward`. Without it, `refuse`. */
+  forward?: 'refuse' | 'hold';
+}
+
+/** The users that `firstSeenSeconds` was resolved into. */
+export interface FirstSeen {
+  users: number;
+  /** From then on, none of them wrote anything in the room before their first message. */
+  since: string;
+  /** False: there are more than 1,000, and these came last. */
+  complete: boolean;
+}
+
+export interface Swept extends Decided {
+  /** With `firstSeenSeconds`, but not in the answer to a retry. */
+  firstSeen?: FirstSeen;
 }
 
 /** What a sweep would delete. */
@@ -116,6 +136,8 @@ export interface SweepPreview {
   latest: { id: string; at: string; user: User; text: string }[];
   /** The 100 users with the most of the messages. */
   authors: { user: User; messages: number }[];
+  /** With `firstSeenSeconds`. */
+  firstSeen?: FirstSeen;
 }
 
 /** A sweep that can be undone. */
@@ -124,6 +146,9 @@ export interface Sweep {
   at: string;
   rule: SweepRule;
   secondsBack: number;
+  /** What becomes of later posts of viewers that match, and until when. */
+  forward?: 'refuse' | 'hold';
+  forwardUntil?: string;
   undoableUntil: string;
   by: User;
   reason?: string;
@@ -442,6 +467,9 @@ export interface Decision {
   purgeFrom?: string;
   /** The sweep deleted messages that were sent from then on. */
   sweptFrom?: string;
+  /** What became of later posts of viewers that match the sweep, and until when. */
+  forward?: 'refuse' | 'hold';
+  forwardUntil?: string;
   settings?: Partial<RoomSettings>;
   settingsChanged?: string[];
   settingsUntil?: Record<string, string>;

@@ -1,13 +1,14 @@
 //! The shared window: one task fills it from the log's tail, sessions read it and are woken by events of their room.
 //! The lock is held while a page or a batch is copied, never across an `await`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chat::{Body, EventKind, Position, PresenterIdx, SessionId};
 use foldhash::fast::RandomState;
+use jiff::Timestamp;
 use nats::{Entry, Tail, TailStatus, Timelines};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::oneshot;
@@ -37,6 +38,11 @@ pub(crate) struct Feed {
     traces: Arc<Traces>,
     filled: AtomicBool,
     departures: Mutex<HashMap<SessionId, oneshot::Sender<()>, RandomState>>,
+    /// The window begins with the first event of each partition that was stored from then on. Earlier sweeps may be
+    /// about later posts.
+    since: Timestamp,
+    /// The partitions of which it has begun.
+    begun: Mutex<HashSet<u32, RandomState>>,
 }
 
 impl Feed {
@@ -46,9 +52,20 @@ impl Feed {
         status: TailStatus,
         access: Arc<Access>,
         traces: Arc<Traces>,
+        since: Timestamp,
     ) -> Feed {
         let (window, filled) = (RwLock::new(Window::new(bounds)), AtomicBool::new(false));
-        Feed { timelines, window, status, access, traces, filled, departures: Mutex::default() }
+        Feed {
+            timelines,
+            window,
+            status,
+            access,
+            traces,
+            filled,
+            departures: Mutex::default(),
+            since,
+            begun: Mutex::default(),
+        }
     }
 
     /// Tails the log into the window. Returns why it cannot continue.
@@ -106,6 +123,8 @@ impl Feed {
     }
 
     fn push(&self, tail: &Tail, entries: Vec<Entry>) {
+        let (earlier, entries) = self.split(entries);
+        let earlier: Vec<Incoming> = earlier.into_iter().map(|entry| self.incoming(entry)).collect();
         // Of the copies of an event of every room, the one that ingest counts.
         let counts = |entry: &&Entry| entry.presenter.is_some() || self.timelines.partition(entry.position) == Some(0);
         entries.iter().filter(counts).for_each(|entry| self.access.apply(entry));
@@ -115,6 +134,7 @@ impl Feed {
         let woken = {
             let mut window = self.write();
             tail.whole_after().for_each(|(partition, position)| window.set_whole_after(partition, position));
+            window.precede(earlier);
             window.push(incoming, Instant::now())
         };
         for reader in woken {
@@ -129,6 +149,22 @@ impl Feed {
                 }
             }
         }
+    }
+
+    /// Splits off the events from before the window begins. A clock of the log that is set back ends no window: what
+    /// comes after the beginning belongs to it, whenever it was stored.
+    fn split(&self, entries: Vec<Entry>) -> (Vec<Entry>, Vec<Entry>) {
+        if self.is_filled() {
+            return (Vec::new(), entries);
+        }
+        let mut begun = self.begun.lock();
+        entries.into_iter().partition(|entry| {
+            let Some(partition) = self.timelines.partition(entry.position) else { return false };
+            if entry.stored >= self.since {
+                begun.insert(partition);
+            }
+            !begun.contains(&partition)
+        })
     }
 
     fn incoming(&self, entry: Entry) -> Incoming {

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use nats::{Entry, believed};
 use serde::Deserialize;
 
-use crate::members::without;
+use crate::members::{unwrapped, without};
 
 /// An event of the window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,12 +133,22 @@ pub(crate) enum Effect {
     Clears,
     /// Deletes those that the user sent since then.
     Purges(UserIdx, Timestamp),
-    /// Deletes those that match the rule and were sent since then.
-    Sweeps(Box<SweepMatcher>, Timestamp),
+    /// Deletes those that the rule is about.
+    Sweeps(Box<Rule>),
     /// Undoes that sweep.
     Unsweeps(EventId),
     /// Erases those of a user, in every room, names included.
     Erases(UserIdx),
+}
+
+/// Which messages a sweep deletes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(super) matcher: SweepMatcher,
+    /// Only those that were sent since then.
+    pub(super) since: Timestamp,
+    /// Later posts, too, if they were sent before then.
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Kept {
@@ -305,7 +315,7 @@ impl Incoming {
                     // Everyone sees a released message as any other. Who released it is in the archive.
                     Kind::Message => without(line, "held"),
                     // What a raid wrote must not reach viewers by the rule that deletes it.
-                    Kind::Sweep => without(line, "rule"),
+                    Kind::Sweep => Cow::Owned(unwrapped(&without(line, "rule"), "span").into_owned()),
                     _ => Cow::Borrowed(line),
                 };
                 if kind == Kind::Message && matches!(line, Cow::Owned(_)) {
@@ -368,7 +378,9 @@ fn meaning(entry: &Entry) -> (Effect, About) {
             (effect, About::User(banned.user))
         }
         Ok(Body::RoomSwept(swept)) => {
-            (Effect::Sweeps(Box::new(SweepMatcher::new(&swept.rule)), swept.since(entry.at)), About::Unknown)
+            let (since, until) = (swept.since(entry.at), swept.deletes_until());
+            let rule = Rule { matcher: SweepMatcher::new(&swept.rule), since, until };
+            (Effect::Sweeps(Box::new(rule)), About::Unknown)
         }
         Ok(Body::SweepUndone(undone)) => (Effect::Unsweeps(undone.target), About::Unknown),
         Ok(Body::UserUnbanned(unbanned)) => (Effect::Nothing, About::User(unbanned.user)),

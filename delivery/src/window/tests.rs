@@ -6,6 +6,7 @@ mod holds;
 mod model;
 mod reading;
 mod restoration;
+mod spans;
 mod sweeps;
 mod visibility;
 

@@ -15,9 +15,11 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::memory::idempotency::Earlier;
+use crate::moderation::first_seen::Newcomers;
 use crate::moderation::rights::Right;
 use crate::moderation::settings;
-use crate::moderation::sweeps::{MOST_UNDOABLE, SweepOrder};
+use crate::moderation::sweep_order::SweepOrder;
+use crate::moderation::sweeps::MOST_UNDOABLE;
 use crate::moderation::term::{Purge, Term};
 use crate::posting::event_id;
 use crate::posting::event_id::Assignment;
@@ -89,6 +91,8 @@ pub(crate) struct Decided {
     pub(crate) position: Position,
     /// The sender's remaining quota of decisions. None for a retry, which costs nothing.
     pub(crate) quota: Option<Quota>,
+    /// Whom a sweep of users who were first seen a short while ago is about. None for a retry, too.
+    pub(crate) newcomers: Option<Newcomers>,
 }
 
 impl Ingest {
@@ -100,11 +104,13 @@ impl Ingest {
         let reason = reason.map(Text::into_string);
         let request = event_id::request(presenter, &sender, key.as_ref(), &decision.as_request(reason.as_deref()));
         let assigned = match self.assign_id(presenter, request).await? {
-            Assignment::Earlier(Earlier { id, position, .. }) => return Ok(Decided { id, position, quota: None }),
+            Assignment::Earlier(Earlier { id, position, .. }) => {
+                return Ok(Decided { id, position, quota: None, newcomers: None });
+            }
             Assignment::New(assigned) => assigned,
         };
         self.check_caught_up()?;
-        let (by, now) = (sender.user(right.role()), now());
+        let (by, now, mut newcomers) = (sender.user(right.role()), now(), None);
         let (subject, body) = match decision {
             Decision::Delete(target) => (None, Body::MessageDeleted(MessageDeleted { target, by, reason })),
             Decision::Restore(room, target) => {
@@ -124,8 +130,15 @@ impl Ingest {
                 if self.replay.rules.undoable_sweeps(room, now).len() >= MOST_UNDOABLE {
                     return Err(Refusal::TooManySweeps(MOST_UNDOABLE));
                 }
-                let (rule, seconds_back) = (order.rule().clone(), order.seconds_back());
-                let swept = RoomSwept { rule, seconds_back, by, reason };
+                let reads_log = order.first_seen_seconds().is_some();
+                let permit = reads_log.then(|| self.lists.take(sender.idx.get()).ok_or(Refusal::Overloaded));
+                let _permit = permit.transpose()?;
+                // Boxed, because few decisions read the log.
+                let first_seen = Box::pin(self.first_seen(room, &order)).await?;
+                newcomers = first_seen.as_ref().map(Newcomers::from);
+                let rule = order.rule(first_seen.as_ref().map(|first_seen| first_seen.users.as_slice()));
+                let (seconds_back, forward) = (order.seconds_back(), order.forward(self.log.now()));
+                let swept = RoomSwept { rule, seconds_back, forward, by, reason };
                 (Some(Subject::Sweep(room, assigned.id)), Body::RoomSwept(Box::new(swept)))
             }
             Decision::Unsweep(room, target) => {
@@ -224,7 +237,7 @@ impl Ingest {
             // So that this node refuses a second one.
             self.replay.reaches(position).await;
         }
-        Ok(Decided { id: assigned.id, position, quota: Some(quota) })
+        Ok(Decided { id: assigned.id, position, quota: Some(quota), newcomers })
     }
 
     /// The room's moderators cannot ban each other: only who appointed them can.
@@ -293,7 +306,7 @@ impl Decision {
             Decision::Restore(_, target) => json!(["restore", target]),
             Decision::CloseReports(target) => json!(["close reports", target]),
             Decision::Clear => json!(["clear"]),
-            Decision::Sweep(_, order) => json!(["sweep", order.rule(), order.seconds_back()]),
+            Decision::Sweep(_, order) => order.as_request(),
             Decision::Unsweep(_, sweep) => json!(["unsweep", sweep]),
             Decision::Ban(user, term, None) => json!(["ban", user, term.map(Term::seconds)]),
             Decision::Ban(user, term, Some(purge)) => {
@@ -325,19 +338,25 @@ mod tests {
         let message: EventId = "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11".parse().unwrap();
         let (user, room) = (UserIdx::try_from(7).unwrap(), PresenterIdx::try_from(42).unwrap());
         let term = Term::of_seconds(600);
-        let sweep = |text: &str, seconds_back| {
-            let rule = chat::SweepRule { texts: Some(vec![text.to_owned()]), ..chat::SweepRule::default() };
-            Decision::Sweep(room, Box::new(SweepOrder::new(rule, seconds_back).unwrap()))
+        let sweep = |rule: Value, seconds_back: u32, span: [Value; 2]| {
+            let order = SweepOrder::parse(&rule, &json!(seconds_back)).unwrap().unwrap();
+            Decision::Sweep(room, Box::new(order.with_forward(&span[0], &span[1]).unwrap()))
         };
+        let (raid, back) = (json!({ "texts": ["raid"] }), [Value::Null, Value::Null]);
         let patch = json!({ "maxLength": 9 }).as_object().unwrap().clone();
         let decisions = [
             Decision::Delete(message),
             Decision::Restore(room, message),
             Decision::CloseReports(message),
             Decision::Clear,
-            sweep("raid", 60),
-            sweep("raid", 61),
-            sweep("other", 60),
+            sweep(raid.clone(), 60, back.clone()),
+            sweep(raid.clone(), 61, back.clone()),
+            sweep(json!({ "texts": ["other"] }), 60, back.clone()),
+            sweep(json!({ "texts": ["raid"], "firstSeenSeconds": 60 }), 60, back.clone()),
+            sweep(json!({ "texts": ["raid"], "firstSeenSeconds": 61 }), 60, back),
+            sweep(raid.clone(), 60, [json!(60), Value::Null]),
+            sweep(raid.clone(), 60, [json!(60), json!("hold")]),
+            sweep(raid, 60, [json!(61), Value::Null]),
             Decision::Unsweep(room, message),
             Decision::Ban(user, None, None),
             Decision::Ban(user, term, None),

@@ -56,13 +56,13 @@ impl Ingest {
             // The first try may have been the second decision.
             let position =
                 holds.outcome(room, message).map_or(Ok(earlier.position), |outcome| decision.answer(outcome))?;
-            return Ok(Decided { id: message, position, quota: None });
+            return Ok(Decided { id: message, position, quota: None, newcomers: None });
         }
         self.check_caught_up()?;
         // Whatever was answered before this request, by any node, is known afterwards.
         self.catch_up(Some(room)).await?;
         if let Some(outcome) = holds.outcome(room, message) {
-            return Ok(Decided { id: message, position: decision.answer(outcome)?, quota: None });
+            return Ok(Decided { id: message, position: decision.answer(outcome)?, quota: None, newcomers: None });
         }
         let waiting = holds.find(room, message, self.log.now() + TIME_TO_APPEND).ok_or(Refusal::NotHeld)?;
         let quota = self.replay.limits.decide(message, sender.idx).map_err(Refusal::TooManyDecisions)?;
@@ -71,7 +71,7 @@ impl Ingest {
         self.append(&assigned, Some(room), now(), body).await?;
         let decided = Box::pin(self.replay.find(|replay| replay.holds.outcome(room, message))).await;
         let outcome = decided.ok_or(AppendError::Unknown)?;
-        Ok(Decided { id: message, position: decision.answer(outcome)?, quota: Some(quota) })
+        Ok(Decided { id: message, position: decision.answer(outcome)?, quota: Some(quota), newcomers: None })
     }
 }
 

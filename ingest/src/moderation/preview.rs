@@ -3,19 +3,20 @@
 
 use std::time::Duration;
 
-use chat::{EventId, PresenterIdx, SweepMatcher, SweepPreview};
+use chat::{EventId, LONGEST_FORWARD, PresenterIdx, SweepMatcher, SweepPreview};
 use jiff::{SignedDuration, Timestamp};
 use nats::{AppendError, MOST_AHEAD, ScanEnd};
 use tokio::time::timeout;
 
-use crate::moderation::sweeps::SweepOrder;
+use crate::moderation::first_seen::Newcomers;
+use crate::moderation::sweep_order::SweepOrder;
 use crate::posting::limits::Quota;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
 use crate::state::Ingest;
 
 /// 200,000 events of the room's partition: less than a second of reading.
-const MOST_EVENTS: usize = 200_000;
+pub(super) const MOST_EVENTS: usize = 200_000;
 
 /// 3 s: an answer of a part is better than none.
 const READ_WITHIN: Duration = Duration::from_secs(3);
@@ -28,6 +29,8 @@ pub(crate) struct Previewed {
     pub(crate) is_complete: bool,
     /// The sender's remaining quota of decisions.
     pub(crate) quota: Quota,
+    /// Whom it is about, if that depends on when users were first seen.
+    pub(crate) newcomers: Option<Newcomers>,
 }
 
 impl Ingest {
@@ -41,11 +44,13 @@ impl Ingest {
         let _admitted = self.admission.enter()?;
         let _permit = self.lists.take(sender.idx.get()).ok_or(Refusal::Overloaded)?;
         let quota = self.replay.limits.decide(EventId::new(), sender.idx).map_err(Refusal::TooManyDecisions)?;
+        let first_seen = self.first_seen(room, order).await?;
+        let rule = order.rule(first_seen.as_ref().map(|first_seen| first_seen.users.as_slice()));
         let since = self.log.now().checked_sub(SignedDuration::from_secs(order.seconds_back().into()));
         let since = since.unwrap_or(Timestamp::MIN);
-        let mut preview = SweepPreview::new(SweepMatcher::new(order.rule()), since);
-        // An event is stored at most so long before its own time.
-        let stored_since = since.checked_sub(MOST_AHEAD).unwrap_or(Timestamp::MIN);
+        let mut preview = SweepPreview::new(SweepMatcher::new(&rule), since);
+        // An event is stored at most so long before its own time, and earlier sweeps may be about later messages.
+        let stored_since = since.checked_sub(MOST_AHEAD + LONGEST_FORWARD).unwrap_or(Timestamp::MIN);
         let scan = self.log.scan(room, stored_since, MOST_EVENTS, |entry| {
             if let Ok(event) = entry.event() {
                 preview.apply(entry.at, &event);
@@ -59,6 +64,7 @@ impl Ingest {
             }
             Err(_elapsed) => None,
         };
-        Ok(Previewed { preview, is_complete: end == Some(ScanEnd::Complete), quota })
+        let is_complete = end == Some(ScanEnd::Complete);
+        Ok(Previewed { preview, is_complete, quota, newcomers: first_seen.as_ref().map(Newcomers::from) })
     }
 }

@@ -32,7 +32,9 @@ impl Ingest {
         let request = request(presenter, sender.idx, target);
         let assigned = match self.assign_id(Some(presenter), Some(request)).await? {
             // The first report counts, whatever another one says.
-            Assignment::Earlier(Earlier { id, position, .. }) => return Ok(Decided { id, position, quota: None }),
+            Assignment::Earlier(Earlier { id, position, .. }) => {
+                return Ok(Decided { id, position, quota: None, newcomers: None });
+            }
             Assignment::New(assigned) => assigned,
         };
         self.check_caught_up()?;
@@ -42,7 +44,7 @@ impl Ingest {
         let (category, reason) = (category.as_str().to_owned(), reason.map(Text::into_string));
         let body = Body::MessageReported(MessageReported { target, by, category, reason });
         let position = self.append(&assigned, Some(presenter), now, body).await?;
-        Ok(Decided { id: assigned.id, position, quota: Some(quota) })
+        Ok(Decided { id: assigned.id, position, quota: Some(quota), newcomers: None })
     }
 }
 

@@ -19,7 +19,7 @@ use nats::Subject;
 use parking_lot::RwLock;
 use words::Filter;
 
-use crate::moderation::sweeps::{Sweeps, UndoableSweep};
+use crate::moderation::sweeps::{Guard, Sweeps, UndoableSweep};
 
 mod people;
 #[cfg(test)]
@@ -231,6 +231,11 @@ impl Rules {
     /// The room's sweeps that can be undone, the latest first.
     pub(crate) fn undoable_sweeps(&self, presenter: PresenterIdx, now: Timestamp) -> Vec<UndoableSweep> {
         self.state.read().sweeps.undoable(presenter, now)
+    }
+
+    /// The spans forward of the room's sweeps. Some may be over.
+    pub(crate) fn guards(&self, presenter: PresenterIdx) -> Option<Arc<[Guard]>> {
+        self.state.read().sweeps.guards(presenter)
     }
 
     /// Whether the sweep of the room can be undone.

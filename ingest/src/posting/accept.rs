@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::settings::Links;
-use chat::{Body, Event, EventId, MessageHeld, MessagePosted, Position, PresenterIdx, Role, User, now};
+use chat::{Body, Event, EventId, ForwardAction, MessageHeld, MessagePosted, Position, PresenterIdx, Role, User, now};
 use jiff::Timestamp;
-use nats::AppendError;
+use nats::{AppendError, believed};
 use runtime::TraceContext;
 
 use crate::memory::idempotency::Earlier;
+use crate::moderation::sweeps::Guard;
 use crate::outbound::room_server::{Liveness, Unreachable};
 use crate::posting::event_id;
 use crate::posting::event_id::{AssignedId, Assignment};
@@ -129,12 +130,26 @@ impl Ingest {
 
         let (reply_to, attributes) = Extras::of(extras, sender);
         let message = MessagePosted { user, text: text.into_string(), flags, reply_to, attributes };
+        let is_held = self.is_held_by_a_sweep(presenter, &message, at)? || is_held;
         let body = if is_held { self.held(assigned.id, presenter, message)? } else { Body::MessagePosted(message) };
         let quota = reservation.quota;
         reservation.appending();
         let stored = self.append_first(assigned, Some(presenter), at, body).await?;
         reservation.stored();
         Ok((stored, Some(quota)))
+    }
+
+    /// Whether a sweep's span forward lets the message wait for a moderator. Err: it refuses the message.
+    fn is_held_by_a_sweep(&self, room: PresenterIdx, message: &MessagePosted, at: Timestamp) -> Result<bool, Refusal> {
+        let Some(guards) = self.replay.rules.guards(room) else { return Ok(false) };
+        // Both the log's time and the message's own, as readers will believe it: what is accepted after the end of the
+        // span is after it for every reader.
+        let log_now = self.log.now();
+        match Guard::judge(&guards, message, log_now.min(believed(at, false, log_now))) {
+            None => Ok(false),
+            Some(ForwardAction::Hold) => Ok(true),
+            Some(ForwardAction::Refuse) => Err(Refusal::Swept),
+        }
     }
 
     /// The message, to wait for a moderator.

@@ -12,7 +12,7 @@ use web::auth::TokenError;
 
 use super::{Malformed, Part, Refusal, Row, tokens};
 use crate::http::gateway::ForwardError;
-use crate::moderation::sweeps::{InvalidRule, LONGEST_SECONDS_BACK};
+use crate::moderation::sweep_order::{InvalidForward, InvalidRule, LONGEST_SECONDS_BACK};
 use crate::moderation::term::{LONGEST_PURGE_SECONDS, LONGEST_TERM_SECONDS};
 use crate::posting::limits::{self, Quota};
 use crate::posting::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
@@ -176,6 +176,13 @@ table! {
         NewSweep, 400, "rule_invalid", sentence(error), NOT_SENT, see SWEEPS;
     { SecondsBackInvalid } => NewSweep, 400, "seconds_back_invalid",
         format!("The secondsBack must be an integer from 1 to {LONGEST_SECONDS_BACK}."), NOT_SENT, see SWEEPS;
+    { Forward(InvalidForward::Seconds) } =>
+        NewSweep, 400, "seconds_forward_invalid", sentence(InvalidForward::Seconds), NOT_SENT, see SWEEPS;
+    { Forward(InvalidForward::Action) } =>
+        NewSweep, 400, "forward_invalid", sentence(InvalidForward::Action), NOT_SENT, see SWEEPS;
+    { FirstSeenUnknown } => NewSweep, 503, "first_seen_unknown",
+        "The log cannot tell which users are new, and nothing was swept. Use a smaller firstSeenSeconds, or sweep by \
+         texts or users.", NOT_SENT, see SWEEPS;
     { TooManySweeps(most) } with most = 50 => NewSweep, 409, "too_many_sweeps",
         format!("The room has {most} sweeps that can still be undone, the maximum. Undo one, or wait until the oldest \
                  can no longer be undone."), NOT_SENT, see SWEEPS;
@@ -247,6 +254,8 @@ table! {
         "The room accepts nothing but emoji at the moment.", "현재 이모지만 보낼 수 있습니다.";
     { LinkForbidden } => Posting, 403, "msg_link_forbidden",
         "The room accepts links from its presenter and moderators only.", "이 방에서는 링크를 보낼 수 없습니다.";
+    { Swept } => Posting, 403, "msg_swept", "The room does not accept messages like this one at the moment.",
+        "지금은 이런 내용의 채팅을 보낼 수 없습니다.";
     { Limited(limits::Limited::SlowMode { retry_after }) } with retry_after = Duration::from_secs(5) =>
         Posting, 429, "msg_slow_mode", "The room is in slow mode. Retry after the time in Retry-After.",
         "느린 채팅 모드입니다. 잠시 후에 다시 보내주세요.", retry after *retry_after;

@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::jetstream::{find_stream, timestamp};
+use crate::partition;
 use crate::read::entry::{Entry, entries};
 use crate::read::item::{Item, ReadFrom};
 use crate::read::reader;
@@ -25,6 +27,17 @@ pub enum ScanEnd {
     Complete,
     /// At the permitted number of events.
     TooMany,
+}
+
+/// See [`crate::Log::whole_since`].
+pub(crate) async fn whole_since(context: &Context, presenter: PresenterIdx) -> Result<Timestamp, Error> {
+    let partition = context.timelines.partition_of(presenter);
+    let info = find_stream(&context.jetstream, &partition::stream(partition)).await?;
+    Ok(info.map_or(Timestamp::MIN, |info| match info.state {
+        state if state.first_sequence <= 1 => Timestamp::MIN,
+        state if state.messages == 0 => Timestamp::MAX,
+        state => timestamp(state.first_timestamp),
+    }))
 }
 
 /// See [`crate::Log::scan`].

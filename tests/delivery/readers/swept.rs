@@ -16,7 +16,7 @@ async fn a_sweep_and_its_end_reach_every_reader_on_every_node_with_what_that_rea
     let by = User { idx: UserIdx::try_from(3).unwrap(), nickname: "mod".to_owned(), role: chat::Role::Moderator };
     let reason = Some("a private reason".to_owned());
     let rule = SweepRule { texts: Some(vec!["rAID".to_owned()]), ..SweepRule::default() };
-    let swept = RoomSwept { rule, seconds_back: 600, by: by.clone(), reason: reason.clone() };
+    let swept = RoomSwept { rule, seconds_back: 600, forward: None, by: by.clone(), reason: reason.clone() };
     let swept = Event::now(idx(42), Body::RoomSwept(Box::new(swept)));
     let undone = Body::SweepUndone(SweepUndone { target: swept.id, by, reason });
     for event in [&one, &two, &swept, &Event::now(idx(42), undone)] {

@@ -13,9 +13,9 @@ use mongodb::bson::{DateTime, Document, doc};
 use mongodb::options::FindOptions;
 use serde::Deserialize;
 
-use super::{PAGE, apply, purge, take_back_page};
+use super::{MessagePlace, PAGE, apply, purge, take_back_page};
 use crate::mongo::database::Database;
-use crate::mongo::documents::{DecisionDocument, PositionDocument, RuleDocument, SWEPT};
+use crate::mongo::documents::{DecisionDocument, PositionDocument, REFUSE, RuleDocument, SWEPT};
 use crate::mongo::failure::Failure;
 
 /// The type of the decision that undoes one.
@@ -48,6 +48,38 @@ pub(super) async fn about(database: &Database, sweep: &DecisionDocument) -> Resu
         about.insert("flags", label);
     }
     Ok(Some(about))
+}
+
+/// Of the messages at any position that the sweep is about, the later posts that it deletes. None: it deletes none.
+pub(super) fn later(sweep: &DecisionDocument, about: &Document) -> Option<Document> {
+    let (since, until) = (sweep.swept_from?, sweep.forward_until?);
+    if sweep.forward.as_deref() != Some(REFUSE) {
+        return None;
+    }
+    let mut later = about.clone();
+    later.insert("sentAt", doc! { "$gte": since, "$lt": until });
+    later.insert("role", "viewer");
+    later.insert("released", doc! { "$exists": false });
+    Some(later)
+}
+
+/// Matches the messages that the sweep deletes, whose text is perhaps not [`similar`].
+pub(super) fn whole(sweep: &DecisionDocument, mut about: Document) -> Document {
+    let later = later(sweep, &about);
+    about.insert("position", doc! { "$lt": sweep.position });
+    match later {
+        None => about,
+        Some(mut later) => {
+            later.insert("position", doc! { "$gt": sweep.position });
+            doc! { "$or": [about, later] }
+        }
+    }
+}
+
+/// Matches the earlier sweeps that may be about one of the messages.
+pub(super) fn candidates(messages: &[&MessagePlace], rooms: &[i64]) -> Document {
+    let sent = messages.iter().map(|message| message.sent_at).min();
+    doc! { "presenterIdx": { "$in": rooms }, "forwardUntil": { "$gt": sent }, "type": SWEPT, "forward": REFUSE }
 }
 
 /// The texts to one of which a message's has to be similar. None: no similarity is part of the rule.
@@ -180,7 +212,7 @@ pub(super) async fn stale(
     sweep: &DecisionDocument,
     ids: &[String],
 ) -> Result<Option<Document>, Failure> {
-    let Some(about) = about(database, sweep).await? else { return Ok(None) };
+    let Some(about) = about(database, sweep).await?.map(|about| whole(sweep, about)) else { return Ok(None) };
     let marked = doc! { "_id": { "$in": ids }, "deleted.decision": &sweep.id };
     let dissimilar = dissimilar(database, sweep, marked).await?;
     Ok(Some(doc! { "$or": [{ "$nor": [about] }, { "_id": { "$in": dissimilar } }] }))

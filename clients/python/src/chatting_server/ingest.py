@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from ._role import Role, Token
 from .errors import ChattingError, Refused
@@ -22,6 +22,7 @@ from .types import (
     Sweep,
     SweepPreview,
     SweepRule,
+    Swept,
     Warned,
 )
 
@@ -164,15 +165,20 @@ class Ingest(Role):
         rule: SweepRule,
         seconds_back: int,
         *,
+        seconds_forward: int | None = None,
+        forward: Literal["refuse", "hold"] | None = None,
         reason: str | None = None,
         idempotency_key: str | None = None,
-    ) -> Decided:
+    ) -> Swept:
         """Deletes what a raid wrote: the messages of the last `seconds_back` (to 3600) seconds that match the rule.
 
-        It is one decision. `undo_sweep` shows the messages again.
+        It is one decision. `undo_sweep` shows the messages again. For `seconds_forward` (to 600) seconds from now on,
+        viewers' posts that match are refused, or held for a moderator.
         """
-        body = given(rule=rule, secondsBack=seconds_back, reason=reason)
-        return self._submit("POST", SWEEPS, {"presenterIdx": room}, body=body, key=idempotency_key)
+        body = given(
+            rule=rule, secondsBack=seconds_back, secondsForward=seconds_forward, forward=forward, reason=reason
+        )
+        return cast("Swept", self._submit("POST", SWEEPS, {"presenterIdx": room}, body=body, key=idempotency_key))
 
     def preview_sweep(self, room: int, rule: SweepRule, seconds_back: int) -> SweepPreview:
         """What a sweep would delete now. Nothing is deleted."""

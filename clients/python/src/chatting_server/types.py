@@ -120,12 +120,30 @@ class SweepRule(TypedDict, total=False):
     """0.5 to 1, with `texts`: how similar the text has to be to one of them. Without it, equal."""
     users: list[int]
     """The author is one of these 1 to 1,000."""
+    firstSeenSeconds: int
+    """1 to 3,600: the author is a viewer whose first message in the room is at most so many seconds old."""
     label: str
     """The message has this flag."""
 
 
-class SweepPreview(TypedDict):
-    """What a sweep would delete: how many messages of how many users, and the latest and the authors, up to 100 each."""
+class FirstSeen(TypedDict):
+    """The users that `firstSeenSeconds` was resolved into."""
+
+    users: int
+    since: str
+    """From then on, none of them wrote anything in the room before their first message."""
+    complete: bool
+    """False: there are more than 1,000, and these came last."""
+
+
+class Swept(Decided, total=False):
+    """A sweep."""
+
+    firstSeen: FirstSeen
+    """With `firstSeenSeconds`, but not in the answer to a retry."""
+
+
+class _SweepPreview(TypedDict):
 
     messages: int
     users: int
@@ -133,6 +151,13 @@ class SweepPreview(TypedDict):
     """False: the time has too many events to read, and the sweep would delete more."""
     latest: list[dict[str, Any]]
     authors: list[dict[str, Any]]
+
+
+class SweepPreview(_SweepPreview, total=False):
+    """What a sweep would delete: how many messages of how many users, and the latest and the authors, up to 100 each."""
+
+    firstSeen: FirstSeen
+    """With `firstSeenSeconds`."""
 
 
 class _Sweep(TypedDict):
@@ -147,6 +172,9 @@ class _Sweep(TypedDict):
 class Sweep(_Sweep, total=False):
     """A sweep that can be undone until that time."""
 
+    forward: Literal["refuse", "hold"]
+    """What becomes of later posts of viewers that match."""
+    forwardUntil: str
     reason: str
 
 
@@ -330,6 +358,8 @@ class Decision(_Decision, total=False):
     purgeFrom: str
     """The ban deleted the user's messages in the room that were sent from then on."""
     sweptFrom: str
+    forward: Literal["refuse", "hold"]
+    forwardUntil: str
     """The sweep deleted messages that were sent from then on."""
     settings: dict[str, Any]
     settingsChanged: list[str]

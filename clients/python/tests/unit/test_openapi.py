@@ -28,7 +28,8 @@ VALUES: dict[str, Any] = {
     "deleted": "only", "decision": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11", "order": "desc", "format": "csv",
     "bom": True, "separator": "semicolon", "broadcast": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a12", "timeline": "wall",
     "type": "user.banned", "mode": "anonymise", "position": "1-2-0", "category": "spam", "state": "open",
-    "note": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11", "rule": {"texts": ["a"], "users": [1], "label": "ko.abuse"}, "sweep": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11",
+    "note": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11",
+    "rule": {"texts": ["a"], "users": [1], "label": "ko.abuse", "firstSeenSeconds": 60}, "forward": "hold", "sweep": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11",
 }  # fmt: skip
 
 # Not of a client: probes, the documents, the original's surface, and the replay at the server's pace.
@@ -138,6 +139,7 @@ class OpenApi(TestCase):
             "ingest": {
                 "AcceptedBody": results.Accepted, "DecidedBody": results.Decided, "BanBody": results.Ban,
                 "HoldBody": results.Held, "SweepBody": results.Sweep, "PreviewBody": results.SweepPreview,
+                "SweptBody": results.Swept, "FirstSeenBody": results.FirstSeen,
                 "ModeratorBody": results.Moderator, "SettingsBody": results.Settings, "User": results.User,
                 "SettingsChange": results.SettingsChange, "Rate": results.Rate, "AuthorWarning": results.AuthorWarning,
                 "WarningBody": results.Warned, "NoteBody": results.Note,

@@ -43,7 +43,10 @@ const CALLS = {
     report: [[1, ID, 'spam', { reason: 'a link' }]],
     closeReports: [[1, ID, decision]],
     clear: [[1, decision]],
-    sweep: [[1, { texts: ['a'], users: [2], label: 'ko.abuse' }, { ...decision, secondsBack: 60 }]],
+    sweep: [
+      [1, { texts: ['a'], users: [2], label: 'ko.abuse' }, { ...decision, secondsBack: 60 }],
+      [1, { firstSeenSeconds: 60 }, { ...decision, secondsBack: 60, secondsForward: 60, forward: 'hold' }],
+    ],
     previewSweep: [[1, { texts: ['a'] }, { secondsBack: 60 }]],
     undoSweep: [[1, ID, decision]],
     sweeps: [[1]],

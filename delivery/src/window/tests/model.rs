@@ -105,7 +105,7 @@ impl Model {
                 Effect::Clears => true,
                 Effect::Restores(_)
                 | Effect::Purges(..)
-                | Effect::Sweeps(..)
+                | Effect::Sweeps(_)
                 | Effect::Unsweeps(_)
                 | Effect::Erases(_) => unreachable!("no step does"),
             };

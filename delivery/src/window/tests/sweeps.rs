@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chat::{RoomSwept, SweepRule, SweepUndone};
+use chat::{Forward, ForwardAction, RoomSwept, SweepRule, SweepUndone};
+use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -10,16 +11,26 @@ use super::*;
 use crate::dialects::v1;
 use crate::visibility::Visibility;
 
-fn said(idx: i64, position: Position, text: &str) -> Incoming {
+pub(super) fn said(idx: i64, position: Position, text: &str) -> Incoming {
     decision(position, Body::MessagePosted(MessagePosted::new(user(idx), text)))
 }
 
-fn sweep(position: Position, rule: SweepRule) -> Incoming {
-    let swept = RoomSwept { rule, seconds_back: 600, by: user(3), reason: Some("raid".to_owned()) };
+pub(super) fn sweep(position: Position, rule: SweepRule) -> Incoming {
+    swept(position, rule, None)
+}
+
+pub(super) fn swept(position: Position, rule: SweepRule, forward: Option<Forward>) -> Incoming {
+    let swept = RoomSwept { rule, seconds_back: 600, forward, by: user(3), reason: Some("raid".to_owned()) };
     decision(position, Body::RoomSwept(Box::new(swept)))
 }
 
-fn undoing(position: Position, target: EventId) -> Incoming {
+/// A sweep that refuses posts for a minute.
+pub(super) fn refusing(position: Position, rule: SweepRule) -> Incoming {
+    let until = Timestamp::now() + Duration::from_secs(60);
+    swept(position, rule, Some(Forward { action: ForwardAction::Refuse, until }))
+}
+
+pub(super) fn undoing(position: Position, target: EventId) -> Incoming {
     let reason = Some("a mistake".to_owned());
     decision(position, Body::SweepUndone(SweepUndone { target, by: user(3), reason }))
 }
@@ -28,12 +39,12 @@ fn restoration(target: EventId, position: Position) -> Incoming {
     decision(position, Body::MessageRestored(chat::MessageRestored { target, by: user(3), reason: None }))
 }
 
-fn texts_rule(texts: &[&str]) -> SweepRule {
+pub(super) fn texts_rule(texts: &[&str]) -> SweepRule {
     SweepRule { texts: Some(texts.iter().map(|text| (*text).to_owned()).collect()), ..SweepRule::default() }
 }
 
 /// The events of room 1 after the cursor, with their positions.
-fn events(window: &Window, cursor: Option<Position>) -> Vec<Value> {
+pub(super) fn events(window: &Window, cursor: Option<Position>) -> Vec<Value> {
     let events = window.after(room(1), 7, cursor, ALL).events;
     let object = |kept: &Kept| {
         let object = v1::object(kept, Visibility::default()).unwrap()?;
@@ -202,7 +213,7 @@ enum Step {
     Restore { ago: usize },
     Purge { author: i64 },
     Clear,
-    Sweep { text: Option<bool>, author: Option<i64> },
+    Sweep { text: Option<bool>, author: Option<i64>, refuses: bool },
     Undo { ago: usize },
     Read,
 }
@@ -215,8 +226,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..8_usize).prop_map(|ago| Step::Restore { ago }),
         1 => author.clone().prop_map(|author| Step::Purge { author }),
         1 => Just(Step::Clear),
-        4 => (prop::option::of(any::<bool>()), prop::option::of(author))
-            .prop_map(|(text, author)| Step::Sweep { text, author }),
+        4 => (prop::option::of(any::<bool>()), prop::option::of(author), any::<bool>())
+            .prop_map(|(text, author, refuses)| Step::Sweep { text, author, refuses }),
         4 => (0..4_usize).prop_map(|ago| Step::Undo { ago }),
         3 => Just(Step::Read),
     ]
@@ -251,6 +262,7 @@ proptest! {
         let mut window = Window::new(ROOMY);
         window.set_whole_after(7, at(0, u32::MAX));
         let (mut messages, mut sweeps): (Vec<Message>, Vec<EventId>) = (Vec::new(), Vec::new());
+        let mut refusing_sweeps: Vec<(EventId, Option<bool>, Option<i64>)> = Vec::new();
         let (mut client, mut cursor) = (PageOfClient::default(), None);
         for (place, step) in steps.into_iter().chain([Step::Read]).enumerate() {
             let position = at(1 + place as u64 / 3, place as u32 % 3);
@@ -259,7 +271,11 @@ proptest! {
                 Step::Say { author, text: is_raid } => {
                     let said = said(author, position, text(is_raid));
                     let id = said.kept.id;
-                    messages.push(Message { id, author, is_raid, is_deleted: false, sweeps: Vec::new() });
+                    let is_about = |(_, text, of): &&(EventId, Option<bool>, Option<i64>)| {
+                        text.is_none_or(|text| text == is_raid) && of.is_none_or(|of| of == author)
+                    };
+                    let sweeps = refusing_sweeps.iter().filter(is_about).map(|(sweep, ..)| *sweep).collect();
+                    messages.push(Message { id, author, is_raid, is_deleted: false, sweeps });
                     said
                 }
                 Step::Delete { ago } => {
@@ -288,10 +304,14 @@ proptest! {
                     messages.iter_mut().for_each(|message| message.is_deleted = true);
                     decision(position, Body::RoomCleared(chat::RoomCleared { by: user(3), reason: None }))
                 }
-                Step::Sweep { text: is_raid, author } => {
+                Step::Sweep { text: is_raid, author, refuses } => {
                     let texts = is_raid.map(|is_raid| vec![text(is_raid).to_owned()]);
                     let users = author.map(|author| vec![user(author).idx]);
-                    let swept = sweep(position, SweepRule { texts, users, ..SweepRule::default() });
+                    let rule = SweepRule { texts, users, ..SweepRule::default() };
+                    let swept = if refuses { refusing(position, rule) } else { sweep(position, rule) };
+                    if refuses && (is_raid.is_some() || author.is_some()) {
+                        refusing_sweeps.push((swept.kept.id, is_raid, author));
+                    }
                     for message in &mut messages {
                         let is_about = is_raid.is_none_or(|is_raid| is_raid == message.is_raid)
                             && author.is_none_or(|author| author == message.author);
@@ -305,6 +325,7 @@ proptest! {
                 Step::Undo { ago } => {
                     let Some(sweep) = sweeps.iter().rev().nth(ago).copied() else { continue };
                     messages.iter_mut().for_each(|message| message.sweeps.retain(|other| *other != sweep));
+                    refusing_sweeps.retain(|(other, ..)| *other != sweep);
                     undoing(position, sweep)
                 }
                 Step::Read => {

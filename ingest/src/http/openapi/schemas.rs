@@ -15,7 +15,10 @@ use web::openapi::schemas::{integer, string};
 
 use crate::http::openapi::settings::Settings;
 use crate::http::v1::AuthorWarning;
-use crate::moderation::sweeps::{LONGEST_LABEL_BYTES, LONGEST_SECONDS_BACK, MOST_TEXTS, MOST_USERS};
+use crate::moderation::sweep_order::{
+    LONGEST_FIRST_SEEN_SECONDS, LONGEST_LABEL_BYTES, LONGEST_SECONDS_BACK, LONGEST_SECONDS_FORWARD, MOST_TEXTS,
+    MOST_USERS,
+};
 use crate::moderation::term::{LONGEST_PURGE_SECONDS, LONGEST_TERM_SECONDS};
 use crate::posting::text::{LONGEST_TEXT, LONGEST_TEXT_BYTES};
 use crate::refusal::Refusal;
@@ -86,6 +89,16 @@ schema!(
             )
         )
         .property(
+            "firstSeenSeconds",
+            integer()
+                .minimum(Some(Number::Int(1)))
+                .maximum(Some(Number::UInt(LONGEST_FIRST_SEEN_SECONDS as usize)))
+                .description(Some(
+                    "The author is a viewer whose first message in the room is at most so many seconds old, as far as \
+                     the log tells. They are resolved into `users` when the sweep is made, at most 1,000 of them."
+                ))
+        )
+        .property(
             "label",
             string()
                 .min_length(Some(1))
@@ -106,6 +119,25 @@ schema!(
         .maximum(Some(Number::UInt(LONGEST_SECONDS_BACK as usize)))
         .description(Some("Only messages of so many seconds before the sweep, at most 1 hour."))
         .examples([600])
+);
+
+schema!(
+    pub(crate) SecondsForward,
+    integer()
+        .minimum(Some(Number::Int(1)))
+        .maximum(Some(Number::UInt(LONGEST_SECONDS_FORWARD as usize)))
+        .description(Some("For how long, at most 10 minutes."))
+        .examples([120])
+);
+
+schema!(
+    pub(crate) ForwardAction,
+    string()
+        .enum_values(Some(["refuse", "hold"]))
+        .description(Some(
+            "`refuse`: the post is refused with `msg_swept`, and what another node accepted before it heard of the \
+             sweep is deleted. `hold`: the post waits for a moderator. In a request, `refuse` is the default."
+        ))
 );
 
 schema!(

@@ -35,7 +35,7 @@ pub(super) async fn decide(
     decision: Decision,
     reason: Option<Text>,
 ) -> Result<Response, Refusal> {
-    let Decided { id, position, quota } =
+    let Decided { id, position, quota, .. } =
         ingest.decide(DecisionRequest { sender, presenter: room, decision, reason, key }).await?;
     Ok(with_quota((StatusCode::ACCEPTED, JsonBody(DecidedBody { id, position })).into_response(), quota))
 }

@@ -196,6 +196,6 @@ async fn decide(
     Key { idempotency_key: key }: Key,
 ) -> Result<Response, Refusal> {
     let request = HoldRequest { sender, room, message, decision, reason: query.reason()?, key };
-    let Decided { id, position, quota } = ingest.decide_hold(request).await?;
+    let Decided { id, position, quota, .. } = ingest.decide_hold(request).await?;
     Ok(with_quota((StatusCode::ACCEPTED, JsonBody(DecidedBody { id, position })).into_response(), quota))
 }

@@ -85,7 +85,7 @@ async fn report_message(
     let category = category.as_str().and_then(ReportCategory::named).ok_or(Refusal::CategoryInvalid)?;
     let reason = reason(why.as_deref())?;
     let report = Report { sender, presenter, target, category, reason };
-    let Decided { id, position, quota } = ingest.report(report).await?;
+    let Decided { id, position, quota, .. } = ingest.report(report).await?;
     Ok(with_quota((StatusCode::ACCEPTED, JsonBody(DecidedBody { id, position })).into_response(), quota))
 }
 

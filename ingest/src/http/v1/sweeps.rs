@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use axum::Json as JsonBody;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chat::{Body, Event, EventId, PresenterIdx, PreviewedMessage, SweepRule, User, UserIdx, now};
+use chat::{
+    Body, Event, EventId, ForwardAction, Position, PresenterIdx, PreviewedMessage, SweepRule, User, UserIdx, now,
+};
 use futures_util::{StreamExt as _, stream};
 use nats::Subject;
 use serde::{Deserialize, Serialize};
@@ -21,9 +24,11 @@ use crate::http::body::{self, Shape};
 use crate::http::extract::{Json, Key, Moderator, NoBody, Query, ReasonQuery, RoomPath, SweepPath, reason};
 use crate::http::openapi::schemas;
 use crate::http::quota::with_quota;
-use crate::moderation::decide::Decision;
+use crate::moderation::decide::{Decided, Decision, DecisionRequest};
+use crate::moderation::first_seen::Newcomers;
 use crate::moderation::preview::Previewed;
-use crate::moderation::sweeps::{self, SweepOrder, UNDOABLE_FOR, UndoableSweep};
+use crate::moderation::sweep_order::SweepOrder;
+use crate::moderation::sweeps::{UNDOABLE_FOR, UndoableSweep};
 use crate::refusal::Refusal;
 use crate::sender::Sender;
 use crate::state::Ingest;
@@ -50,6 +55,14 @@ struct NewSweep {
     #[serde(default)]
     #[schema(value_type = schemas::SecondsBack, required)]
     seconds_back: Value,
+    /// Viewers' posts that match are refused or held for so many seconds from now on. Absent: they are not.
+    #[serde(default)]
+    #[schema(value_type = Option<schemas::SecondsForward>)]
+    seconds_forward: Value,
+    /// What becomes of them. Only beside `secondsForward`.
+    #[serde(default)]
+    #[schema(value_type = Option<schemas::ForwardAction>)]
+    forward: Value,
     #[schema(value_type = Option<schemas::Text>)]
     reason: Option<String>,
     /// Whether to tell what the sweep would delete, in place of making it.
@@ -71,6 +84,14 @@ struct SweepBody {
     rule: RuleBody,
     #[schema(value_type = schemas::SecondsBack)]
     seconds_back: u32,
+    /// What becomes of later posts of viewers that match. Absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<schemas::ForwardAction>)]
+    forward: Option<ForwardAction>,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<schemas::Time>)]
+    forward_until: Option<String>,
     /// Until then it can be undone.
     #[schema(value_type = schemas::Time)]
     undoable_until: String,
@@ -105,6 +126,38 @@ impl From<SweepRule> for RuleBody {
     }
 }
 
+/// The users that `firstSeenSeconds` was resolved into.
+#[derive(Serialize, ToSchema)]
+struct FirstSeenBody {
+    /// How many.
+    users: usize,
+    /// From then on, none of them wrote anything in the room before their first message.
+    #[schema(value_type = schemas::Time)]
+    since: String,
+    /// Whether they are all. False: there are more than 1,000, and these came last.
+    complete: bool,
+}
+
+impl From<Newcomers> for FirstSeenBody {
+    fn from(Newcomers { users, since, is_complete }: Newcomers) -> FirstSeenBody {
+        FirstSeenBody { users, since: format!("{since:.3}"), complete: is_complete }
+    }
+}
+
+/// The sweep is in the log.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SweptBody {
+    #[schema(value_type = schemas::EventId)]
+    id: EventId,
+    #[schema(value_type = schemas::Position)]
+    position: Position,
+    /// With `firstSeenSeconds`, but not in the answer to a retry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    first_seen: Option<FirstSeenBody>,
+}
+
 /// What a sweep would delete.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -119,6 +172,10 @@ struct PreviewBody {
     latest: Vec<PreviewedMessageBody>,
     /// The 100 users with the most of the messages.
     authors: Vec<PreviewedAuthorBody>,
+    /// With `firstSeenSeconds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    first_seen: Option<FirstSeenBody>,
 }
 
 /// A message that a sweep would delete.
@@ -152,7 +209,8 @@ struct SweepsBody {
 /// Sweep a room
 ///
 /// One decision deletes every message that was sent in the last `secondsBack` seconds and matches the rule. With
-/// `dryRun` nothing is deleted, and the answer tells what would be.
+/// `dryRun` nothing is deleted, and the answer tells what would be. With `secondsForward`, later posts of viewers that
+/// match are refused or held for a while.
 #[utoipa::path(
     post,
     path = "/v1/rooms/{presenterIdx}/sweeps",
@@ -166,7 +224,7 @@ struct SweepsBody {
     ), (
         status = 202,
         description = "The sweep is in the log, whether or not a message matches.",
-        body = DecidedBody,
+        body = SweptBody,
         links(
             ("delete" = (operation_id = "delete_sweep", parameters(
                 ("presenterIdx" = "$request.path.presenterIdx"),
@@ -180,17 +238,21 @@ async fn post_sweep(
     moderator: Moderator,
     RoomPath { presenter_idx }: RoomPath,
     key: Key,
-    Json { body: NewSweep { rule, seconds_back, reason: why, dry_run }, .. }: Json<NewSweep>,
+    Json { body: NewSweep { rule, seconds_back, seconds_forward, forward, reason: why, dry_run }, .. }: Json<NewSweep>,
 ) -> Result<Response, Refusal> {
-    let rule = sweeps::rule(&rule)?;
-    let seconds_back = body::whole(seconds_back).as_u64();
-    let order = seconds_back.and_then(|seconds_back| SweepOrder::new(rule, seconds_back));
+    let order = SweepOrder::parse(&body::whole(rule), &body::whole(seconds_back))?;
     let order = order.ok_or(Refusal::SecondsBackInvalid)?;
+    let order = order.with_forward(&body::whole(seconds_forward), &forward)?;
     let reason = reason(why.as_deref())?;
     if dry_run == Some(true) {
         return preview(&ingest, &moderator.sender, presenter_idx, &order).await;
     }
-    decide(&ingest, moderator, key, Decision::Sweep(presenter_idx, Box::new(order)), reason).await
+    let (Moderator { sender, room: presenter }, Key { idempotency_key: key }) = (moderator, key);
+    let decision = Decision::Sweep(presenter_idx, Box::new(order));
+    let swept = ingest.decide(DecisionRequest { sender, presenter, decision, reason, key }).await?;
+    let Decided { id, position, quota, newcomers } = swept;
+    let body = SweptBody { id, position, first_seen: newcomers.map(FirstSeenBody::from) };
+    Ok(with_quota((StatusCode::ACCEPTED, JsonBody(body)).into_response(), quota))
 }
 
 async fn preview(
@@ -199,7 +261,7 @@ async fn preview(
     room: PresenterIdx,
     order: &SweepOrder,
 ) -> Result<Response, Refusal> {
-    let Previewed { preview, is_complete, quota } = ingest.preview(sender, room, order).await?;
+    let Previewed { preview, is_complete, quota, newcomers } = ingest.preview(sender, room, order).await?;
     let latest = preview.messages().rev().take(MOST_SHOWN).map(|PreviewedMessage { id, at, user, text, .. }| {
         PreviewedMessageBody { id: *id, at: format!("{at:.3}"), user: user.clone(), text: text.clone() }
     });
@@ -214,6 +276,7 @@ async fn preview(
             .take(MOST_SHOWN)
             .map(|(user, messages)| PreviewedAuthorBody { user: user.clone(), messages })
             .collect(),
+        first_seen: newcomers.map(FirstSeenBody::from),
     };
     Ok(with_quota(JsonBody(body).into_response(), Some(quota)))
 }
@@ -276,6 +339,8 @@ async fn sweep_body(ingest: &Ingest, room: PresenterIdx, sweep: UndoableSweep) -
         at: format!("{at:.3}"),
         rule: swept.rule.into(),
         seconds_back: swept.seconds_back,
+        forward: swept.forward.map(|forward| forward.action),
+        forward_until: swept.forward.map(|forward| format!("{:.3}", forward.until)),
         undoable_until: format!("{:.3}", at + UNDOABLE_FOR),
         by: swept.by,
         reason: swept.reason,

@@ -20,7 +20,8 @@ fn an_erasure_removes_the_user_and_all_texts_from_the_rules_of_sweeps_and_the_re
     {
         let users = Some(users.into_iter().map(user).collect());
         let rule = chat::SweepRule { texts: Some(vec!["raid".to_owned()]), users, ..chat::SweepRule::default() };
-        let swept = RoomSwept { rule, seconds_back: 60, by: by.clone(), reason: Some("raid".to_owned()) };
+        let swept =
+            RoomSwept { rule, seconds_back: 60, forward: None, by: by.clone(), reason: Some("raid".to_owned()) };
         let mut event = Event::now(user(42).as_presenter(), Body::RoomSwept(Box::new(swept)));
         assert!(unname(&mut event, user(erased)));
         assert!(erased == 42 || !unname(&mut event, user(erased)), "once");
