@@ -34,10 +34,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=25_000))]
     readers: u32,
     /// Messages a second, in the one room
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 5, 10], value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 5, 10], value_parser = rate())]
     rates: Vec<u64>,
     /// Messages a second, in all rooms together
-    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000], value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000], value_parser = rate())]
     rooms_rates: Vec<u64>,
     /// Messages in the one room at once. 0: none
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=10_000))]
@@ -48,6 +48,11 @@ pub(crate) struct Arguments {
     /// Write every figure into this file, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
+}
+
+/// Messages a second, of one generator.
+fn rate() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=10_000)
 }
 
 /// 2,000: the files that a process opens beside the readers.
@@ -274,7 +279,7 @@ impl Runs<'_> {
         // After an error, too: the readers wait for it.
         posts.store(outcome.as_ref().map_or(0, |outcome| outcome.messages), Ordering::Release);
         let (tally, crowd) = watching.await??;
-        Ok((crowd, loaded(&outcome?, &tally, &before, &self.spent()?)))
+        Ok((crowd, loaded(&outcome?, &tally, load.1, (&before, &self.spent()?))))
     }
 
     async fn post(&mut self, (rate, duration): (u64, Duration), start: Instant) -> anyhow::Result<load::Outcome> {
@@ -295,28 +300,31 @@ impl Runs<'_> {
         (0..POSTERS).map(|poster| (0..each).map(|number| request(poster, number)).collect()).collect()
     }
 
-    fn spent(&self) -> anyhow::Result<Vec<(&'static str, Spent)>> {
+    fn spent(&self) -> anyhow::Result<Vec<SpentBy>> {
         let mut spent = self.target.spent()?;
         spent.push(("generator", process::spent(std::process::id())?));
         Ok(spent)
     }
 }
 
+/// What a process has spent, by its name.
+type SpentBy = (&'static str, Spent);
+
 /// The figures of a load that readers watched.
 fn loaded(
     outcome: &load::Outcome,
     tally: &Tally,
-    before: &[(&'static str, Spent)],
-    after: &[(&'static str, Spent)],
+    duration: Duration,
+    (before, after): (&[SpentBy], &[SpentBy]),
 ) -> Loaded {
     let deliveries = tally.deliveries.max(1) as f64;
-    let cost = |((name, before), (_, after)): (&(&'static str, Spent), &(&'static str, Spent))| {
+    let cost = |((name, before), (_, after)): (&SpentBy, &SpentBy)| {
         (*name, (after.user + after.kernel - before.user - before.kernel) * 1e6 / deliveries)
     };
     Loaded {
         load: String::new(),
         messages: outcome.messages,
-        deliveries_per_second: tally.rate(),
+        deliveries_per_second: tally.rate(duration),
         each_micros: (tally.each.value_at_quantile(0.5), tally.each.value_at_quantile(0.99)),
         last_micros: (tally.whole.value_at_quantile(0.5), tally.whole.value_at_quantile(0.99)),
         presenter_micros: outcome.arrived,

@@ -1,6 +1,7 @@
 //! Counts what readers receive: each message once at every reader of its room, in the order of its poster.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
@@ -83,10 +84,10 @@ impl Tally {
         self.due(posts).abs_diff(self.deliveries) + self.disorder
     }
 
-    /// Deliveries per second, from the first post to the last delivery.
-    pub(super) fn rate(&self) -> f64 {
-        let nanos = self.latest.saturating_sub(self.first_due);
-        if nanos == 0 { 0.0 } else { self.deliveries as f64 / (nanos as f64 / 1e9) }
+    /// Deliveries per second, while posts were due and until the last delivery.
+    pub(super) fn rate(&self, load: Duration) -> f64 {
+        let took = Duration::from_nanos(self.latest.saturating_sub(self.first_due)).max(load);
+        if took.is_zero() { 0.0 } else { self.deliveries as f64 / took.as_secs_f64() }
     }
 }
 
@@ -108,8 +109,10 @@ mod tests {
         tally.take(1, tag(3, 1, MS), 5 * MS).unwrap();
         assert_eq!((tally.each.len(), tally.whole.len(), tally.wrong(1)), (2, 1, 0));
         assert!(tally.whole.equivalent(tally.whole.max(), 4_000));
-        // 2 deliveries within the 4 ms after the post.
-        assert!((tally.rate() - 500.0).abs() < 1e-9, "{}", tally.rate());
+        // 2 deliveries within the 4 ms after the post. Or no more messages were due for a second.
+        for (load, rate) in [(Duration::ZERO, 500.0), (Duration::from_secs(1), 2.0)] {
+            assert!((tally.rate(load) - rate).abs() < 1e-9, "{}", tally.rate(load));
+        }
     }
 
     #[test]
@@ -126,6 +129,6 @@ mod tests {
     fn messages_of_earlier_runs_do_not_count() {
         let mut tally = Tally::new(7, 1, 1).unwrap();
         tally.take(0, Tag { run: 6, ..tag(0, 1, 0) }, MS).unwrap();
-        assert_eq!((tally.deliveries, tally.wrong(0), tally.rate()), (0, 0, 0.0));
+        assert_eq!((tally.deliveries, tally.wrong(0), tally.rate(Duration::ZERO)), (0, 0, 0.0));
     }
 }

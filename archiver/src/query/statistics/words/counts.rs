@@ -1,8 +1,8 @@
 //! Counts words in bounded memory, exactly.
 //!
-//! The first [`WORDS`] different words are counted one by one, from their first use on. The messages with any other word
-//! are added to one of [`CELLS`] sums, which the word's hash chooses. So no other word is in more messages than the
-//! largest sum says. If that is less than the last of the top words has, the top words are certain.
+//! The first [`WORDS`] different words are counted one by one, from their first use on. The messages with any other
+//! word are added to one of [`CELLS`] sums, which the word's hash chooses. So no other word is in more messages than
+//! the largest sum says. If that is less than the last of the top words has, the top words are certain.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
