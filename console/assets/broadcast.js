@@ -6,7 +6,7 @@
 
 import { BroadcastFigures } from './broadcast-figures.js';
 import { chatterList, highlightList, part, wordList } from './broadcast-lists.js';
-import { bucketSeconds } from './buckets.js';
+import { bucketSeconds, busiest } from './buckets.js';
 import { chart } from './chart.js';
 import { showComparison } from './comparison.js';
 import { comparisonForm } from './comparison-form.js';
@@ -31,6 +31,7 @@ export async function mount(root, { room, broadcast, query, signal }) {
 function showOne(root, { room, shown, signal }) {
   const { broadcast } = shown;
   const place = h('div', { class: 'chart' }, t('loading'));
+  const peak = h('p');
   const highlights = h('div', {}, t('loading'));
   const chatters = h('div', {}, t('loading'));
   const words = h('div', {}, t('loading'));
@@ -51,6 +52,7 @@ function showOne(root, { room, shown, signal }) {
         comparisonForm({ room, shown, signal }),
       ),
       place,
+      peak,
       h(
         'div',
         { class: 'columns' },
@@ -74,6 +76,10 @@ function showOne(root, { room, shown, signal }) {
   part(place, async () => {
     const seconds = bucketSeconds(shown.lengthMs);
     const buckets = await shown.buckets(seconds);
+    const { most, at } = busiest(buckets, seconds);
+    const moment = shown.startedAt + at;
+    const link = h('a', { href: shown.replayAt(moment) }, time(moment));
+    if (most > 0) fill(peak, t('broadcast.busiest', { seconds, most: number(most) }), ' ', link);
     const marked = await peaks.catch(() => []);
     const pick = (/** @type {number} */ at) => (location.hash = shown.replayAt(at));
     await chart(place, { buckets, bucketSeconds: seconds, highlights: marked, onPick: pick, signal });

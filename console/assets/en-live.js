@@ -5,7 +5,8 @@
 export const enLive = {
   'live.list': 'Messages of the room',
   'live.room': 'Settings',
-  'live.perSecond': 'msg/s',
+  'live.perSecond': '{rate}/s',
+  'live.rate': 'Messages a second',
   'live.unseen': '{count} new ↓',
   'live.gap': 'Messages may be missing here. The search has them.',
   'live.empty': 'No messages in the last minutes. New ones appear here.',

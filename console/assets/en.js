@@ -187,6 +187,7 @@ export const en = {
   'broadcast.peaks': 'Highlights',
   'broadcast.peak': '{chatters} people, {messages} messages',
   'broadcast.noPeaks': 'No moment stands out.',
+  'broadcast.busiest': 'Most messages in {seconds} s: {most}, at',
   'broadcast.topChatters': 'Most messages',
   'broadcast.topWords': 'Words in most messages',
   'broadcast.nothing': 'Nobody wrote.',

@@ -5,7 +5,8 @@
 export const koLive = {
   'live.list': '방의 메시지',
   'live.room': '설정',
-  'live.perSecond': '개/초',
+  'live.perSecond': '초당 {rate}개',
+  'live.rate': '초당 메시지 수',
   'live.unseen': '새 메시지 {count}개 ↓',
   'live.gap': '이 부분의 메시지가 빠졌을 수 있습니다. 검색에서 확인할 수 있습니다.',
   'live.empty': '최근 몇 분 동안 메시지가 없습니다. 새 메시지가 여기에 나타납니다.',

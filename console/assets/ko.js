@@ -186,6 +186,7 @@ export const ko = {
   'broadcast.peaks': '하이라이트',
   'broadcast.peak': '{chatters}명, 메시지 {messages}개',
   'broadcast.noPeaks': '눈에 띄는 순간이 없습니다.',
+  'broadcast.busiest': '{seconds}초당 최대 메시지: {most}개,',
   'broadcast.topChatters': '메시지를 많이 쓴 사람',
   'broadcast.topWords': '많이 나온 단어',
   'broadcast.nothing': '메시지가 없습니다.',

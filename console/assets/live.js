@@ -56,7 +56,7 @@ class LiveView {
   /** Whose card is open. @type {import('./message-row.js').User | null} */
   #user = null;
   #status = h('span', { class: 'status', role: 'status', data: { state: 'connecting' } }, t('live.connecting'));
-  #rate = h('span', { class: 'figure' });
+  #rate = h('strong', { title: t('live.rate') });
   #unseen = h('button', { type: 'button', class: 'unseen', hidden: true, on: { click: () => this.#list.toEnd() } });
   #panel = h('aside', { class: 'panel' });
   /** What only moderators have: the queues' counts, and the form for notices. */
@@ -246,7 +246,8 @@ class LiveView {
   }
 
   #tellRate() {
-    fill(this.#rate, h('strong', {}, number(this.#live.rate(), 1)), ` ${t('live.perSecond')}`);
+    const rate = this.#live.rate();
+    this.#rate.textContent = t('live.perSecond', { rate: number(rate, rate < 10 ? 1 : 0) });
   }
 
   /** @param {number} count */

@@ -13,10 +13,10 @@ const EMPTY_PAGES = 8;
  * The bar below a list: how many items there are, and a button for more. `load` gets a page, `show` takes its items.
  * @param {{
  *   load: (after: string | undefined) => Promise<{ items: any[], next?: string }>,
- *   show: (items: any[]) => void,
- * }} options
+ *   show: (items: any[]) => void, onNone?: () => void,
+ * }} options `onNone`: there are no items
  */
-export function pager({ load, show }) {
+export function pager({ load, show, onNone = () => {} }) {
   const outcome = new Outcome();
   const more = button(t('pages.more'), () => read(), { hidden: true });
   /** @type {string | undefined} */
@@ -36,6 +36,7 @@ export function pager({ load, show }) {
       more.hidden = after === undefined;
       const key = after === undefined ? (count > 0 ? 'pages.all' : 'pages.none') : 'pages.soFar';
       outcome.tell(t(key, { count: number(count) }));
+      if (key === 'pages.none') onNone();
     } catch (error) {
       if (!isAbort(error)) more.hidden = false;
       outcome.fail(error);

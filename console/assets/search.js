@@ -96,7 +96,7 @@ export async function mount(root, { room, query, signal }) {
           button(t('search.filters'), () => open(filters)),
         ),
         list.element,
-        pager({ load, show: (items) => list.append(items) }),
+        pager({ load, show: (items) => list.append(items), onNone: () => list.whenEmpty(t('pages.none')) }),
       ),
       panel,
     ),

@@ -37,6 +37,8 @@ async fn a_busy_room_keeps_the_page_short_and_does_not_scroll_under_a_reader() {
     console.shows(".foot", "100 so far").await;
     console.click(".foot button").await;
     console.shows(".foot", "200 so far").await;
+    console.go("rooms/42/search?text=nothing").await;
+    console.waits_for("document.querySelector('.list-inner')?.dataset.empty === 'Nothing was found.'").await;
     console.is_clean().await;
 }
 
