@@ -12,6 +12,9 @@ use mongodb::bson::{DateTime, Document, doc};
 use super::figures::Recording;
 use super::*;
 
+/// MongoDB may take minutes for a million messages on a busy machine.
+const LONG: Duration = Duration::from_secs(600);
+
 /// Four hours.
 const SECONDS: i64 = 4 * 60 * 60;
 
@@ -44,14 +47,16 @@ async fn fill(world: &World, begun: (Timestamp, Position), messages: usize) {
 /// Does this in the page, and measures until it shows that.
 async fn measure(console: &Console, what: &str, action: &str, is_shown: &str) {
     let measured = format!(
-        "new Promise((resolve) => {{
+        "{{
             const start = performance.now();
             {action};
-            const look = () => ({is_shown}) ? resolve(void performance.measure('{what}', {{ start }})) : setTimeout(look, 10);
+            const look = () => ({is_shown}) ? performance.measure('{what}', {{ start }}) : setTimeout(look, 10);
             look();
-        }})"
+        }}"
     );
     console.page.evaluate(&measured).await;
+    let is_measured = format!("performance.getEntriesByName('{what}').length === 1");
+    eventually(what, LONG, async || (console.page.evaluate(&is_measured).await == true).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,11 +84,14 @@ async fn a_long_broadcast_has_its_figures_and_is_replayed_from_any_place() {
     let recording = Recording::start(&console.page).await;
     let link = "document.querySelector('tbody th a').click()";
     measure(&console, "facts", link, "document.querySelector('.facts dd') !== null").await;
-    measure(&console, "chart", "", "document.querySelector('.chart canvas') !== null").await;
+    measure(&console, "chart", "", "document.querySelector('.chart :is(canvas, .outcome)') !== null").await;
     let lists = "document.querySelectorAll('.columns section > div > *').length === 3";
     measure(&console, "lists", "", lists).await;
     assert_eq!(console.texts(".facts dd").await[3].replace(',', ""), messages.to_string());
-    assert_eq!(console.page.evaluate("document.querySelectorAll('.ranking > li').length > 20").await, true);
+    // A part whose question takes MongoDB too long says so in its own place.
+    let failed = console.texts(":is(.chart, .columns) [data-state=failed]").await;
+    let rankings = console.page.evaluate("document.querySelectorAll('.ranking').length").await.as_u64().unwrap();
+    assert!(rankings == 2 || figures.is_some() && !failed.is_empty(), "{rankings} lists: {failed:?}");
     console.picture("large-broadcast").await;
     let middle = SECONDS * 500;
     let replay = format!("location.hash = '#/rooms/42/broadcasts/{session}/replay?t={middle}'");
@@ -113,6 +121,7 @@ async fn a_long_broadcast_has_its_figures_and_is_replayed_from_any_place() {
         writeln!(report, "| longest task meanwhile | {} |", opened.longest_task()).unwrap();
         writeln!(report, "| longest task of the replay at 16× | {} |", played.longest_task()).unwrap();
         writeln!(report, "\nMain thread, the replay at 16×: {}", played.per_second()).unwrap();
+        writeln!(report, "\nParts that failed: {failed:?}").unwrap();
         std::fs::write(file, report).unwrap();
     }
     console.is_clean().await;
