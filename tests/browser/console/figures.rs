@@ -37,8 +37,7 @@ pub(super) struct Recorded {
     counted: Vec<f64>,
 }
 
-/// A task of the main thread. All times in milliseconds.
-#[derive(Clone, Copy)]
+/// A task of the main thread. Times are in milliseconds.
 struct Task {
     begin: f64,
     wall: f64,
@@ -122,7 +121,7 @@ impl Figures {
 }
 
 impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let column = |mut times: Vec<f64>| {
             times.sort_by(f64::total_cmp);
             match times.as_slice() {

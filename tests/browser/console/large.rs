@@ -107,7 +107,7 @@ async fn a_long_broadcast_has_its_figures_and_is_replayed_from_any_place() {
     console.click(".clock button").await;
     console.shows(".replay .message time", "2:17:").await;
     let played = recording.end().await;
-    assert!(console.page.evaluate("document.querySelectorAll('.message').length < 120").await == true);
+    assert_eq!(console.page.evaluate("document.querySelectorAll('.message').length < 120").await, true);
     if let Some(file) = figures {
         let mut report = format!("| {messages} messages | wall clock ms | processor ms |\n|---|---|---|\n");
         for (name, what) in [
