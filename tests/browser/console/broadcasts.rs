@@ -60,7 +60,7 @@ async fn the_figures_of_a_broadcast_are_drawn_and_lead_to_the_replay() {
     console.shows(".ranking", "chatter10").await;
     console.shows(".ranking", "second").await;
     console.shows(".columns", "No moment stands out").await;
-    console.shows(".page p", "Most messages in 1 s: 1, at").await;
+    console.shows(".page p", "Most messages in 2 s: 1, at").await;
     // Lines of two colours are on the canvas.
     let colours = "(() => {
         const canvas = document.querySelector('.chart canvas');
