@@ -70,7 +70,7 @@ impl World {
             .set("archiver.console.ingest_url", &ingest.url())
             .set("archiver.console.delivery_url", &delivery.url());
         let (archiver, chromium) = tokio::join!(Role::start("archiver", &settings), Chromium::start());
-        World { ingest, archiver, log, chromium, delivery, servers: servers }
+        World { ingest, archiver, log, chromium, delivery, servers }
     }
 
     fn url(&self, address: &str) -> String {
