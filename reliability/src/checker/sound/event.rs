@@ -2,7 +2,7 @@
 
 use chat::{EventId, Position};
 
-use super::Event;
+use super::{Event, at_ms};
 use crate::history::{MessageObservation, Observation, ReaderView, SeenAt};
 
 impl Event {
@@ -57,7 +57,10 @@ impl Event {
 
     /// All of them.
     fn deletions<'e>(&self, room: &[&'e Event], at: u64) -> Vec<&'e Event> {
-        let mut deletions: Vec<&Event> = Vec::new();
+        let is_undone =
+            |sweep: &Event| room.iter().any(|other| other.stored < self.stored && other.target == Some(sweep.id));
+        let refuses = |event: &&&Event| event.stored < self.stored && event.refuses(self) && !is_undone(event);
+        let mut deletions: Vec<&Event> = room.iter().filter(refuses).copied().collect();
         for decision in room.iter().filter(|event| (self.stored + 1..=at).contains(&event.stored)) {
             match decision.kind {
                 "message.restored" if decision.target == Some(self.id) => deletions.clear(),
@@ -99,6 +102,13 @@ impl Event {
             }
         });
         parts.map(Observation::Message).collect()
+    }
+
+    /// Whether this sweep deletes the later message.
+    fn refuses(&self, message: &Event) -> bool {
+        let until = self.swept.as_ref().and_then(|swept| swept.refuses_until);
+        let is_post = message.kind == "message.posted" && message.user != message.room;
+        is_post && until.is_some_and(|until| at_ms(message.sent) < until) && self.deletes(message)
     }
 
     /// Whether this decision deletes the earlier message.
