@@ -18,6 +18,7 @@ mod positions;
 mod presence;
 mod presenters;
 mod readers;
+mod refusing;
 mod reports;
 mod retention;
 mod review;
@@ -119,6 +120,8 @@ pub const INVARIANTS: &[Invariant] = invariants![
     moderation::nothing_is_deleted_unasked: "messages are deleted only by a decision, and all others are replayed",
     sweeps::sweeps_are_told_whole: "clients receive a sweep as the deletion of each message that it deletes",
     sweeps::ends_of_sweeps_are_told_whole: "... and its end as the restoration of each, if nothing else deletes it",
+    refusing::sweeps_refuse: "a post that a sweep refuses is refused within a second",
+    refusing::sweeps_stop_refusing: "... and not refused a second after the sweep was undone or over",
     decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was requested",
     decisions::decided_is_in_the_audit: "... and once in the archive and in the moderators' list",
     decisions::no_decision_is_invented: "log, archive, lists and sockets have only requested decisions, none refused",

@@ -1,5 +1,6 @@
 //! Which messages of a room are deleted: its decisions in the order of the log. A message is deleted if a deletion
-//! follows it, and follows its latest restoration. A sweep that is undone is no deletion. Written from
+//! follows it, and follows its latest restoration. An earlier sweep that refuses posts deletes those that are accepted
+//! nevertheless. A sweep that is undone is no deletion. Written from
 //! `docs/reference/moderation.md`, not from the servers' code.
 
 use std::collections::HashMap;
@@ -37,8 +38,17 @@ pub(crate) enum ChangeKind {
     Deletion,
     Restoration,
     Sweep,
+    /// An earlier sweep, which refuses such messages.
+    Refusal,
     /// The end of this sweep, which had deleted the message.
     EndOf(EventId),
+}
+
+impl ChangeKind {
+    /// Whether it is a sweep that deletes the message.
+    pub(crate) fn is_sweep(self) -> bool {
+        matches!(self, ChangeKind::Sweep | ChangeKind::Refusal)
+    }
 }
 
 /// A decision that deletes or restores a message.
@@ -63,6 +73,8 @@ pub(crate) struct Posted {
     pub(crate) text: String,
     /// Whether the author was a viewer there.
     pub(crate) is_viewers: bool,
+    /// Whether a moderator released it.
+    pub(crate) is_released: bool,
 }
 
 /// A room's messages, and what its decisions did to each.
@@ -71,12 +83,21 @@ pub(crate) struct Deletions {
     /// Every message so far, with its decisions in order.
     changes: HashMap<EventId, Vec<Change>>,
     posted: Vec<Posted>,
+    /// The sweeps that refuse posts, each with the time from which on it is about messages, and its end.
+    refusing: Vec<(EventId, Swept, Timestamp, Timestamp)>,
 }
 
 impl Deletions {
     /// The next event of the log is a message.
     pub(crate) fn post(&mut self, posted: Posted) {
-        self.changes.entry(posted.message).or_default();
+        let refuses = |(_, swept, since, until): &&(EventId, Swept, Timestamp, Timestamp)| {
+            (*since..*until).contains(&posted.sent) && matches(swept, &posted)
+        };
+        let may_be_refused = posted.is_viewers && !posted.is_released;
+        let refusals = self.refusing.iter().filter(|_| may_be_refused).filter(refuses);
+        let refusals: Vec<Change> =
+            refusals.map(|(decision, ..)| Change { decision: *decision, kind: ChangeKind::Refusal }).collect();
+        self.changes.entry(posted.message).or_default().extend(refusals);
         self.posted.push(posted);
     }
 
@@ -97,10 +118,12 @@ impl Deletions {
                 let since = before(at, swept.seconds_back);
                 let sweeps = |posted: &Posted| posted.sent >= since && matches(&swept, posted);
                 self.push_all(sweeps, change(ChangeKind::Sweep));
+                self.refusing.extend(swept.refuses_until.map(|until| (decision, swept, since, until)));
             }
             Effect::Unsweep(sweep) => {
-                let swept = Change { decision: sweep, kind: ChangeKind::Sweep };
-                let its = self.changes.values_mut().filter(|changes| changes.contains(&swept));
+                self.refusing.retain(|(refusing, ..)| *refusing != sweep);
+                let is_its = |change: &Change| change.decision == sweep && change.kind.is_sweep();
+                let its = self.changes.values_mut().filter(|changes| changes.iter().any(is_its));
                 its.for_each(|changes| changes.push(change(ChangeKind::EndOf(sweep))));
             }
         }
@@ -133,7 +156,7 @@ pub(crate) fn standing<'c, C: AsRef<Change>>(changes: impl IntoIterator<Item = &
     let mut standing: Vec<&C> = Vec::new();
     for change in changes {
         match change.as_ref().kind {
-            ChangeKind::Deletion | ChangeKind::Sweep => standing.push(change),
+            ChangeKind::Deletion | ChangeKind::Sweep | ChangeKind::Refusal => standing.push(change),
             ChangeKind::Restoration => standing.clear(),
             ChangeKind::EndOf(sweep) => standing.retain(|earlier| earlier.as_ref().decision != sweep),
         }
@@ -187,7 +210,8 @@ mod tests {
     }
 
     fn posted(message: EventId, user: i64, sent: i64, text: &str) -> Posted {
-        Posted { message, user, sent: second(sent), text: text.to_owned(), is_viewers: user != 42 }
+        let (sent, text) = (second(sent), text.to_owned());
+        Posted { message, user, sent, text, is_viewers: user != 42, is_released: false }
     }
 
     fn deletion(deletions: &Deletions, message: EventId) -> Option<EventId> {
@@ -226,7 +250,9 @@ mod tests {
 
     fn sweep(texts: Option<&[&str]>, users: Option<&[i64]>) -> Effect {
         let texts = texts.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
-        let swept = Swept { texts, similarity: None, users: users.map(<[i64]>::to_vec), seconds_back: 10 };
+        let users = users.map(<[i64]>::to_vec);
+        let (refuses_for, refuses_until) = (None, None);
+        let swept = Swept { texts, similarity: None, users, seconds_back: 10, refuses_for, refuses_until };
         Effect::Sweep { swept, at: second(20) }
     }
 
@@ -263,5 +289,25 @@ mod tests {
         deletions.decide(by_user, sweep(None, Some(&[8, 42])));
         deletions.decide(end, Effect::Unsweep(by_text));
         assert_eq!(deleted(&deletions), [None, None, Some(by_user), Some(by_user), Some(by_user), None]);
+    }
+
+    #[test]
+    fn a_sweep_that_refuses_deletes_later_posts_until_its_time_or_its_end() {
+        let [swept, early, late, presenters, released, after, sweep_id, end] = [(); 8].map(|()| EventId::new());
+        let mut deletions = Deletions::default();
+        let Effect::Sweep { swept: mut rule, at } = sweep(Some(&["raid"]), None) else { unreachable!("it is one") };
+        rule.refuses_until = Some(second(30));
+        deletions.post(posted(swept, 7, 19, "raid"));
+        deletions.decide(sweep_id, Effect::Sweep { swept: rule, at });
+        deletions.post(posted(early, 7, 29, "Raid"));
+        deletions.post(posted(late, 7, 30, "raid"));
+        deletions.post(posted(presenters, 42, 25, "raid"));
+        deletions.post(Posted { is_released: true, ..posted(released, 7, 25, "raid") });
+        let all = [swept, early, late, presenters, released];
+        let deleted = all.map(|message| deletion(&deletions, message).is_some());
+        assert_eq!(deleted, [true, true, false, false, false]);
+        deletions.decide(end, Effect::Unsweep(sweep_id));
+        deletions.post(posted(after, 7, 29, "raid"));
+        assert!(all.into_iter().chain([after]).all(|message| deletion(&deletions, message).is_none()));
     }
 }

@@ -155,6 +155,7 @@ fn deletions(room: &[Told]) -> Deletions {
                 sent: told.sent,
                 text: text.to_owned(),
                 is_viewers: user.role == Role::Viewer,
+                is_released: matches!(told.body, Some(Body::MessageReleased(_))),
             }),
             (_, Some(effect)) => deletions.decide(told.id, effect),
             _ => {}

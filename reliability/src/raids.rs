@@ -40,13 +40,13 @@ const ATTEMPTS: u32 = 4;
 
 /// The body of a request for a sweep.
 pub(crate) fn request(swept: &Swept, reason: &str) -> Value {
-    let Swept { texts, similarity, users, seconds_back } = swept;
+    let Swept { texts, similarity, users, seconds_back, refuses_for, .. } = swept;
     let mut rule = Map::new();
     rule.extend(texts.as_ref().map(|texts| ("texts".to_owned(), json!(texts))));
     let similarity = similarity.map(|percent| f64::from(percent) / 100.0);
     rule.extend(similarity.map(|similarity| ("similarity".to_owned(), json!(similarity))));
     rule.extend(users.as_ref().map(|users| ("users".to_owned(), json!(users))));
-    json!({ "rule": rule, "secondsBack": seconds_back, "reason": reason })
+    json!({ "rule": rule, "secondsBack": seconds_back, "secondsForward": refuses_for, "reason": reason })
 }
 
 /// A message of a raid.
@@ -70,6 +70,7 @@ impl Moderators {
             let count = rng.u64(MESSAGES);
             let waves: Vec<Wave> = (0..count).map(|wave| self.wave(viewers, room, raid, wave)).collect();
             let (first, late) = waves.split_at(waves.len() - rng.usize(..3));
+            let refused = self.wave(viewers, room, raid, count + 2);
             let mut forks: Vec<Rng> = waves.iter().map(|_| rng.fork()).collect();
             let (of_first, of_late) = forks.split_at_mut(first.len());
             let posted: Vec<EventId> = post_all(viewers, &client, room, first, of_first).await;
@@ -89,6 +90,8 @@ impl Moderators {
             // The first of them always, so that even a short run has some.
             let undone = |sweep: Option<EventId>, rng: &mut Rng| sweep.filter(|_| raid < 4 || rng.u32(..3) > 0);
             let (one, other) = (undone(one, &mut rng), undone(other, &mut rng));
+            // Its text is one of the raid's. Whether a sweep refuses it is the judge's business.
+            post(viewers, &client, room, &refused, &mut rng).await;
             tokio::time::sleep(Duration::from_millis(rng.u64(STANDS_MS))).await;
             tokio::join!(self.undo(&sweepers[0], room, one, &mut rng), self.undo(&sweepers[1], room, other, &mut fork),);
         }
@@ -144,7 +147,9 @@ fn swept(raid: u64, rng: &mut Rng) -> Swept {
     let seconds_back = if rng.u32(..4) == 0 { 1 } else { rng.u32(5..120) };
     // 90 %: the texts of one raid are similar, and to those of some others. 80 %: of most others, too.
     let similarity = texts.as_ref().and_then(|_| rng.choice([None, None, Some(90), Some(80)]).flatten());
-    Swept { texts, similarity, users, seconds_back }
+    // The first of them always, so that even a short run has some.
+    let refuses_for = (raid < 4 || rng.u32(..3) == 0).then(|| rng.u32(2..6));
+    Swept { texts, similarity, users, seconds_back, refuses_for, refuses_until: None }
 }
 
 /// Posts the messages at once. Returns the ids of those that were accepted.

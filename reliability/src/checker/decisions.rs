@@ -58,7 +58,11 @@ fn is_the_same(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
         }
         _ => {
             let (purges, swept) = (decision.decided.purge_seconds(), decision.decided.swept());
-            let deletes_that = ruling.source != Source::Log || (ruling.purge_seconds, ruling.swept) == (purges, swept);
+            let is_swept_so = match (ruling.swept, swept) {
+                (Some(logged), Some(requested)) => logged.is_as_requested(requested),
+                (logged, requested) => logged == requested,
+            };
+            let deletes_that = ruling.source != Source::Log || ruling.purge_seconds == purges && is_swept_so;
             is_of_that_kind && deletes_that && (ruling.room, ruling.user, ruling.target, ruling.reason) == asked
         }
     }

@@ -305,7 +305,11 @@ impl World {
             return None;
         }
         let reason = decided.has_its_own_event().then(|| reason.clone());
-        let (purge, swept) = (decided.purge_seconds(), decided.swept().cloned());
+        let (purge, mut swept) = (decided.purge_seconds(), decided.swept().cloned());
+        if let Some(swept) = &mut swept {
+            let seconds = swept.refuses_for.take();
+            swept.refuses_until = seconds.map(|seconds| at_ms(sent + i64::from(seconds) * 1_000));
+        }
         self.events.push(Event { id, sent, user, target, reason, purge, swept, ..Event::of(stored, room, kind) });
         let attempt = if fate == 1 {
             self.draft(answered, Observation::Undecided { decision, attempt: 1, why: "no answer".to_owned() });

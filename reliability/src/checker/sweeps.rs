@@ -107,10 +107,12 @@ fn must_be_told(view: &View, event: &Place, message: EventId, changes: &[Change]
     };
     let hiding = standing(earlier);
     let concerns = match last.change.kind {
-        ChangeKind::Sweep => hiding.iter().all(|change| change.change.kind == ChangeKind::Sweep),
+        ChangeKind::Sweep => hiding.iter().all(|change| change.change.kind.is_sweep()),
         ChangeKind::EndOf(sweep) => {
             hiding.first().is_some_and(|first| first.decision() == sweep) && hiding.len() == 1 && is_held(&sweep)
         }
+        // It comes without its text.
+        ChangeKind::Refusal => false,
         ChangeKind::Deletion | ChangeKind::Restoration => false,
     };
     let is_whole = !view.is_perhaps_restored(message) && view.lost.is_empty();

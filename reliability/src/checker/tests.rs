@@ -27,6 +27,7 @@ mod presence;
 mod presenters;
 mod queues;
 mod readers;
+mod refusing;
 mod restored;
 mod review;
 mod roles;

@@ -154,13 +154,30 @@ pub struct Swept {
     pub users: Option<Vec<i64>>,
     /// How far back it reaches.
     pub seconds_back: u32,
+    /// In a request: for how many seconds posts that match are refused. None: they are not.
+    #[serde(default)]
+    pub refuses_for: Option<u32>,
+    /// In the log: until when.
+    #[serde(default)]
+    pub refuses_until: Option<Timestamp>,
+}
+
+impl Swept {
+    /// Whether the sweep in the log is the requested one. Only the log knows when its span ends.
+    pub(crate) fn is_as_requested(&self, requested: &Swept) -> bool {
+        let without_span = |swept: &Swept| Swept { refuses_for: None, refuses_until: None, ..swept.clone() };
+        self.refuses_until.is_some() == requested.refuses_for.is_some() && without_span(self) == without_span(requested)
+    }
 }
 
 impl From<&RoomSwept> for Swept {
-    fn from(RoomSwept { rule, seconds_back, .. }: &RoomSwept) -> Swept {
+    fn from(swept: &RoomSwept) -> Swept {
+        let RoomSwept { rule, seconds_back, .. } = swept;
+        let (refuses_for, refuses_until) = (None, swept.deletes_until());
         let users = rule.users.as_ref().map(|users| users.iter().map(|user| user.get()).collect());
         let similarity = rule.similarity.map(Similarity::percent);
-        Swept { texts: rule.texts.clone(), similarity, users, seconds_back: *seconds_back }
+        let (texts, seconds_back) = (rule.texts.clone(), *seconds_back);
+        Swept { texts, similarity, users, seconds_back, refuses_for, refuses_until }
     }
 }
 

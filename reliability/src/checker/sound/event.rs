@@ -2,7 +2,7 @@
 
 use chat::{EventId, Position};
 
-use super::Event;
+use super::{Event, at_ms};
 use crate::history::{MessageObservation, Observation, ReaderView, SeenAt};
 
 impl Event {
@@ -57,9 +57,13 @@ impl Event {
 
     /// All of them.
     fn deletions<'e>(&self, room: &[&'e Event], at: u64) -> Vec<&'e Event> {
-        let mut deletions: Vec<&Event> = Vec::new();
         let until = |stored: u64| room.partition_point(|event| event.stored <= stored);
-        for decision in room.get(until(self.stored)..until(at)).unwrap_or_default() {
+        let part = |from: u64, to: u64| room.get(until(from)..until(to)).unwrap_or_default();
+        let earlier = part(0, self.stored - 1);
+        let is_undone = |sweep: &Event| earlier.iter().any(|other| other.target == Some(sweep.id));
+        let refuses = |event: &&&Event| event.refuses(self) && !is_undone(event);
+        let mut deletions: Vec<&Event> = earlier.iter().filter(refuses).copied().collect();
+        for decision in part(self.stored, at) {
             match decision.kind {
                 "message.restored" if decision.target == Some(self.id) => deletions.clear(),
                 "sweep.undone" => deletions.retain(|earlier| Some(earlier.id) != decision.target),
@@ -79,7 +83,7 @@ impl Event {
         };
         let Some(deleting) = room.iter().find(|event| event.id == sweep) else { return Vec::new() };
         let concerns = |message: &&&Event| {
-            let is_earlier = message.text.is_some() && message.stored < deleting.stored;
+            let is_earlier = message.text.is_some() && message.stored < self.stored;
             is_earlier && deleting.deletes(message) && {
                 let hiding = message.deletions(room, self.stored - 1);
                 match self.kind {
@@ -102,6 +106,13 @@ impl Event {
             }
         });
         parts.map(Observation::Message).collect()
+    }
+
+    /// Whether this sweep deletes the later message.
+    fn refuses(&self, message: &Event) -> bool {
+        let until = self.swept.as_ref().and_then(|swept| swept.refuses_until);
+        let is_post = message.kind == "message.posted" && message.user != message.room;
+        is_post && until.is_some_and(|until| at_ms(message.sent) < until) && self.deletes(message)
     }
 
     /// Whether this decision deletes the earlier message.

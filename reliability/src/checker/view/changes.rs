@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chat::EventId;
 
+use super::places::RELEASED;
 use super::{Decision, MESSAGE, Place, Ruling, Source, View};
 use crate::deletions::{self, ChangeKind, Deletions, Effect, Posted, standing};
 use crate::history::{Decided, Swept};
@@ -35,10 +36,10 @@ impl Change {
 
     /// Whether it deletes the message.
     pub(crate) fn deletes(&self) -> bool {
-        matches!(self.change.kind, ChangeKind::Deletion | ChangeKind::Sweep)
+        matches!(self.change.kind, ChangeKind::Deletion | ChangeKind::Sweep | ChangeKind::Refusal)
     }
 
-    /// Whether it is a sweep or the end of one, and clients are told of it as of a decision about each message.
+    /// Whether it is a later sweep or the end of one, and clients are told of it as of a decision about each message.
     pub(crate) fn is_of_a_sweep(&self) -> bool {
         matches!(self.change.kind, ChangeKind::Sweep | ChangeKind::EndOf(_))
     }
@@ -59,11 +60,11 @@ fn effect(ruling: &Ruling, place: &Place) -> Option<Effect> {
 }
 
 /// A message of the room's log.
-fn posted(room: i64, place: &Place) -> Posted {
+fn posted(room: i64, place: &Place, is_released: bool) -> Posted {
     let user = place.user.unwrap_or_default();
     let (message, sent, text) = (place.id, place.sent.unwrap_or_default(), place.text.unwrap_or_default().to_owned());
     // In these histories nobody who posts is a moderator of the room.
-    Posted { message, user, sent, text, is_viewers: place.kind == MESSAGE && user != room }
+    Posted { message, user, sent, text, is_viewers: place.kind == MESSAGE && user != room, is_released }
 }
 
 impl<'a> View<'a> {
@@ -71,12 +72,14 @@ impl<'a> View<'a> {
     pub(super) fn follow_deletions(&mut self) {
         let rulings = || self.rulings.iter().filter(|ruling| ruling.source == Source::Log);
         let of_id: HashMap<EventId, &Ruling> = rulings().map(|ruling| (ruling.id, ruling)).collect();
+        let released: HashSet<EventId> =
+            rulings().filter(|ruling| ruling.kind == RELEASED).map(|ruling| ruling.id).collect();
         let mut all: HashMap<EventId, Vec<Change>> = HashMap::new();
         for (number, room) in &self.rooms {
             let mut deletions = Deletions::default();
             for place in &room.log {
                 if place.is_message {
-                    deletions.post(posted(*number, place));
+                    deletions.post(posted(*number, place, released.contains(&place.id)));
                 } else if let Some(effect) = of_id.get(&place.id).and_then(|ruling| effect(ruling, place)) {
                     deletions.decide(place.id, effect);
                 }
@@ -199,7 +202,7 @@ impl<'a> View<'a> {
 
     fn sweeps(&self, decision: &Decision, swept: &Swept, place: &Place) -> bool {
         let Some((room, message)) = self.logged.get(&place.id) else { return true };
-        let matches = || deletions::matches(swept, &posted(*room, message));
+        let matches = || deletions::matches(swept, &posted(*room, message, false));
         self.is_changed_by(message, decision).unwrap_or_else(matches)
     }
 
