@@ -42,7 +42,7 @@ impl World {
         }
         let users = self.rng.bool().then(|| vec![FIRST_RAIDER, room]);
         let texts = Some(vec![text.clone(), "another".to_owned()]);
-        let refuses_for = (step % 2 == 0).then_some(60);
+        let refuses_for = step.is_multiple_of(2).then_some(60);
         let swept = Swept { texts, similarity: None, users, seconds_back: 60, refuses_for, refuses_until: None };
         let sweep = self.decide_by(now + 100 * MS, Some(room), None, Decided::Sweep { swept });
         if sweep.is_some() && refuses_for.is_some() {
