@@ -12,7 +12,7 @@ pub(crate) mod words;
 /// 16: the parts of a stretch. They are of equal length, and one may hold most of the messages.
 const PARTS: i64 = 16;
 
-/// 4: the parts that are read at once.
+/// 4: the questions that are asked at once. MongoDB uses one core for each.
 const AT_ONCE: usize = 4;
 
 /// A stretch of a room: a time span, the end excluded.
@@ -78,7 +78,7 @@ impl Stretch {
 mod tests {
     use super::*;
 
-    fn stretch(from: i64, to: i64) -> Stretch {
+    pub(super) fn stretch(from: i64, to: i64) -> Stretch {
         Stretch { presenter_idx: 1, from: DateTime::from_millis(from), to: DateTime::from_millis(to) }
     }
 

@@ -136,14 +136,10 @@ fn bucket_of(stretch: Stretch, bucket_ms: i64, ms: i64) -> usize {
 mod tests {
     use std::collections::BTreeSet;
 
-    use mongodb::bson::DateTime;
     use proptest::prelude::*;
 
+    use super::super::tests::stretch;
     use super::*;
-
-    fn stretch(from: i64, to: i64) -> Stretch {
-        Stretch { presenter_idx: 1, from: DateTime::from_millis(from), to: DateTime::from_millis(to) }
-    }
 
     proptest! {
         #[test]

@@ -7,8 +7,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mongodb::bson::doc;
 use serde::Deserialize;
 
-use super::Stretch;
 use super::authors::{self, Authors, Written};
+use super::{AT_ONCE, Stretch};
 use crate::mongo::database::Database;
 use crate::mongo::failure::Failure;
 use crate::mongo::schema::ROOM_CHATTERS;
@@ -33,9 +33,6 @@ pub(crate) struct Bucket {
 
 /// 25,000: the chatters in one question, about 0.5 MB of numbers.
 const CHATTERS: usize = 25_000;
-
-/// 4: the questions that are asked at once. MongoDB uses one core for each.
-const AT_ONCE: usize = 4;
 
 /// Counts a stretch, bucket by bucket.
 pub(crate) async fn counts(database: &Database, stretch: Stretch, bucket_ms: i64) -> Result<StretchCounts, Failure> {
