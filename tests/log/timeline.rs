@@ -1,11 +1,13 @@
 //! A log that loses its end or is restored from a backup. No position ever names two events, holders of lost positions
 //! are told, and remaining events keep their positions.
 
+mod shared_reader;
+
 use std::collections::{HashMap, HashSet};
 
 use async_nats::jetstream;
 use chat::{EventId, Position};
-use nats::{Consumer, Error, Log, Mark, Standing, Start};
+use nats::{Error, Log, Mark, Standing, Start};
 
 use super::{PATIENCE, config, everything, log, message, presenter, take, text};
 use crate::support::{NatsServer, Proxy, connect, eventually};
@@ -224,113 +226,6 @@ async fn a_log_older_than_the_positions_that_others_kept_is_noticed_at_the_start
     })
     .await;
     again.confirm([(0, later), (0, ahead)]).await.unwrap();
-}
-
-/// Reads with the shared reader until that text has come, and acknowledges each batch. Returns the texts.
-async fn read_until(consumer: &mut Consumer, last: &str) -> Vec<String> {
-    let mut came = Vec::new();
-    while came.last().is_none_or(|text| text != last) {
-        let delivery = tokio::time::timeout(PATIENCE, consumer.next()).await.expect("the rest comes").unwrap();
-        came.extend(delivery.lines.iter().map(|line| text(line.as_ref().unwrap())));
-        delivery.ack().await.unwrap();
-    }
-    came
-}
-
-fn numbered(word: &str, numbers: std::ops::Range<u64>) -> Vec<String> {
-    numbers.map(|number| format!("{word} {number}")).collect()
-}
-
-/// What is left of the texts in the log.
-async fn left(log: &Log, texts: &[String]) -> usize {
-    everything(log).await.iter().filter(|entry| texts.contains(&text(entry))).count()
-}
-
-#[tokio::test]
-async fn a_shared_reader_goes_on_after_what_it_acknowledged_when_the_log_goes_back() {
-    let server = NatsServer::start().await;
-    let before = log(&server).await;
-    let (read, unread) = (numbered("read", 0..20), numbered("unread", 0..20));
-    let mut consumer = before.consume("archive");
-    append(&before, read.clone()).await;
-    assert_eq!(read_until(&mut consumer, "read 19").await, read);
-    consumer.close().await;
-    append(&before, unread.clone()).await;
-    // It remembers all of them, and so notices the loss.
-    let mut tail = before.tail(Start::Oldest);
-    take(&mut tail, 40).await;
-    // A clean stop, after which the server knows what was acknowledged.
-    server.stop().await;
-    server.truncate("CHAT_0", 500);
-    server.start_again().await;
-    failure(&before).await;
-    before.close().await;
-    let after = after_the_loss(&server).await;
-    let kept = left(&after, &unread).await;
-    assert!((1..20).contains(&kept), "{kept} of 20 are left");
-    let new = numbered("new", 0..20);
-    append(&after, new.clone()).await;
-    // Two processes begin at the same moment.
-    let (mut one, mut other) = (after.consume("archive"), after.consume("archive"));
-    let mut expected = [&unread[..kept], &new].concat();
-    let mut came = Vec::new();
-    while came.len() < expected.len() || !came.contains(&new[19]) {
-        let delivery = tokio::select! {
-            delivery = one.next() => delivery,
-            delivery = other.next() => delivery,
-            () = tokio::time::sleep(PATIENCE) => panic!("the rest comes: {came:?}"),
-        };
-        let delivery = delivery.unwrap();
-        came.extend(delivery.lines.iter().map(|line| text(line.as_ref().unwrap())));
-        delivery.ack().await.unwrap();
-    }
-    came.sort();
-    expected.sort();
-    assert_eq!(came, expected);
-}
-
-#[tokio::test]
-async fn a_shared_reader_that_had_read_what_was_lost_reads_all_that_is_new() {
-    let server = NatsServer::start().await;
-    let mut before = log(&server).await;
-    // The second time its predecessor is the reader that followed the first loss.
-    for round in 0..2 {
-        let mut consumer = before.consume("archive");
-        let old = numbered(&format!("old {round}"), 0..40);
-        append(&before, old.clone()).await;
-        read_until(&mut consumer, &format!("old {round} 39")).await;
-        server.kill();
-        server.spoil("CHAT_0");
-        server.start_again().await;
-        assert!(matches!(tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap(), Err(Error::Replaced { .. })));
-        let after = after_the_loss(&server).await;
-        assert!(left(&after, &old).await < 40);
-        let new = numbered(&format!("new {round}"), 0..40);
-        append(&after, new.clone()).await;
-        let came = read_until(&mut after.consume("archive"), &format!("new {round} 39")).await;
-        assert_eq!(came.iter().filter(|text| new.contains(text)).count(), 40, "{came:?}");
-        before = after;
-    }
-}
-
-#[tokio::test]
-async fn a_shared_reader_whose_predecessors_were_deleted_reads_everything_again() {
-    let server = NatsServer::start().await;
-    let before = log(&server).await;
-    let old = numbered("old", 0..40);
-    append(&before, old.clone()).await;
-    let mut consumer = before.consume("archive");
-    read_until(&mut consumer, "old 39").await;
-    server.kill();
-    server.spoil("CHAT_0");
-    server.start_again().await;
-    let after = after_the_loss(&server).await;
-    append(&after, ["new".to_owned()]).await;
-    let client = async_nats::connect(server.url()).await.unwrap();
-    let stream = jetstream::new(client).get_stream("CHAT_0").await.unwrap();
-    stream.delete_consumer("archive").await.unwrap();
-    let came = read_until(&mut after.consume("archive"), "new").await;
-    assert_eq!(came.len(), left(&after, &old).await + 1);
 }
 
 #[tokio::test]
