@@ -122,7 +122,8 @@ impl SweepOrder {
         Some(Forward { action, until })
     }
 
-    /// The order as it was given: a retry asks for the same, whoever has come meanwhile.
+    /// The order as it was given, with the condition and not the users that it means: a retry of it is the same request,
+    /// although there may be more new users by then.
     pub(crate) fn as_request(&self) -> Value {
         let SweepOrder { rule, first_seen_seconds, seconds_back, forward } = self;
         let forward = forward.map(|Span { action, seconds }| json!([action, seconds]));
