@@ -124,7 +124,6 @@ impl Feed {
 
     fn push(&self, tail: &Tail, entries: Vec<Entry>) {
         let (earlier, entries) = self.split(entries);
-        let earlier: Vec<Incoming> = earlier.into_iter().map(|entry| self.incoming(entry)).collect();
         // Of the copies of an event of every room, the one that ingest counts.
         let counts = |entry: &&Entry| entry.presenter.is_some() || self.timelines.partition(entry.position) == Some(0);
         entries.iter().filter(counts).for_each(|entry| self.access.apply(entry));
@@ -134,7 +133,13 @@ impl Feed {
         let woken = {
             let mut window = self.write();
             tail.whole_after().for_each(|(partition, position)| window.set_whole_after(partition, position));
-            window.precede(earlier);
+            for entry in earlier {
+                let partition = self.partition(&entry);
+                window.begins_after(partition, entry.position, entry.stored);
+                if matches!(entry.kind, EventKind::RoomSwept | EventKind::SweepUndone) {
+                    window.precede(self.incoming(entry));
+                }
+            }
             window.push(incoming, Instant::now())
         };
         for reader in woken {
@@ -159,7 +164,7 @@ impl Feed {
         }
         let mut begun = self.begun.lock();
         entries.into_iter().partition(|entry| {
-            let Some(partition) = self.timelines.partition(entry.position) else { return false };
+            let partition = self.partition(entry);
             if entry.stored >= self.since {
                 begun.insert(partition);
             }
@@ -168,8 +173,11 @@ impl Feed {
     }
 
     fn incoming(&self, entry: Entry) -> Incoming {
-        let partition = self.timelines.partition(entry.position).expect("a tail hands out positions of its own log");
-        Incoming::new(partition, entry)
+        Incoming::new(self.partition(&entry), entry)
+    }
+
+    fn partition(&self, entry: &Entry) -> u32 {
+        self.timelines.partition(entry.position).expect("a tail hands out positions of its own log")
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Window> {

@@ -80,29 +80,32 @@ impl Window {
         }
     }
 
-    /// Takes notice of events from before the window begins. It holds none of them, but a sweep among them may be about
-    /// posts that it will hold.
-    pub(super) fn precede(&mut self, earlier: Vec<Incoming>) {
-        for Incoming { partition, presenter, kept, effect } in earlier {
-            let Kept { position, stored, id, .. } = kept;
-            self.set_whole_after(partition, position);
-            let extent: &mut Extent = self.extents.get_mut(&partition).expect("it was set");
-            extent.last = end_of_batch(position);
-            self.spans.reach(stored);
-            match (presenter, effect) {
-                (Some(room), Effect::Sweeps(rule)) if rule.until.is_some() => {
-                    self.spans.begin(room, &rule);
-                    let unknown = || RoomWindow { partition, ..RoomWindow::default() };
-                    let room = self.rooms.entry(room).or_insert_with(unknown);
-                    room.sweeps.push(Sweep { last: position, id, rule: Some(rule), messages: HashSet::default() });
-                }
-                (Some(room), Effect::Unsweeps(sweep)) => {
-                    if let Some(room) = self.rooms.get_mut(&room) {
-                        room.sweeps.retain(|other| other.id != sweep);
-                    }
-                }
-                _ => {}
+    /// Takes notice that the window begins after that event. It does not hold the event.
+    pub(super) fn begins_after(&mut self, partition: u32, position: Position, stored: Timestamp) {
+        self.set_whole_after(partition, position);
+        let extent: &mut Extent = self.extents.get_mut(&partition).expect("it was set");
+        extent.last = end_of_batch(position);
+        self.spans.reach(stored);
+    }
+
+    /// Takes notice of a sweep, or the end of one, from before the window begins: it may be about posts that the window
+    /// will hold.
+    pub(super) fn precede(&mut self, earlier: Incoming) {
+        let Incoming { partition, presenter, kept, effect } = earlier;
+        match (presenter, effect) {
+            (Some(room), Effect::Sweeps(rule)) if rule.until.is_some() => {
+                self.spans.begin(room, &rule);
+                let unknown = || RoomWindow { partition, ..RoomWindow::default() };
+                let room = self.rooms.entry(room).or_insert_with(unknown);
+                let Kept { position: last, id, .. } = kept;
+                room.sweeps.push(Sweep { last, id, rule: Some(rule), messages: HashSet::default() });
             }
+            (Some(room), Effect::Unsweeps(sweep)) => {
+                if let Some(room) = self.rooms.get_mut(&room) {
+                    room.sweeps.retain(|other| other.id != sweep);
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -50,7 +50,10 @@ fn a_sweep_is_known_until_its_span_and_what_it_hides_are_over_even_from_before_t
     let (start, undone, known) = (Instant::now(), refusing(at(1, 0), texts_rule(&["raid"])), at(2, 0));
     let (swept, end) = (refusing(known, texts_rule(&["raid"])), undoing(at(2, 1), undone.kept.id));
     let sweep = swept.kept.id;
-    window.precede(vec![undone, swept, end, said(6, at(2, 2), "raid")]);
+    for earlier in [undone, swept, end, said(6, at(2, 2), "raid")] {
+        window.begins_after(earlier.partition, earlier.kept.position, earlier.kept.stored);
+        window.precede(earlier);
+    }
     assert_eq!((window.len(), begin(&window, 1, Ask::After(at(2, 1)))), (0, (Some(at(2, 2)), false)));
     window.push(vec![said(7, at(3, 0), "raid")], start);
     assert_eq!(texts(&window, 1, None), ["-"]);
