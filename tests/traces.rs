@@ -183,8 +183,8 @@ async fn each_event_of_a_batch_keeps_its_own_trace() {
         let (batch, _line) = appended.attribute("chatting.position").unwrap().rsplit_once('-').unwrap();
         *in_batch.entry(batch.to_owned()).or_default() += 1;
     }
-    // The first may have been sent alone.
-    assert!(in_batch.values().any(|events| *events >= 3), "{in_batch:?}");
+    // The log takes one batch at a time: one has those that came before the appender looked, another the rest.
+    assert!(in_batch.len() <= 2 && in_batch.values().any(|events| *events >= 2), "{in_batch:?}");
     assert!(collector.spans().iter().all(|span| ![trace(0), trace(UNSAMPLED)].contains(&span.trace)));
 }
 
