@@ -32,7 +32,7 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// the log accepts, and what the frame adds.
 const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// 64 KB: twice a page of the window. Only what a large sweep does to its messages takes more.
+/// 64 KB: several pages of the window. Only what a large sweep does to its messages takes more.
 const LARGEST_ORDINARY_BYTES: usize = 64 * 1024;
 
 /// 500 ms: after a breach of the protocol nothing more is read. The connection stays open for this time, so that the

@@ -24,8 +24,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// 30 s: how often ended roles and bans are forgotten.
 const TIDY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// 1,000 events or 32 KB: about as much as a slow phone takes within the write deadline.
-const PAGE: Limit = Limit { events: 1_000, bytes: 32 * 1024 };
+/// 8 KB: some 30 messages. The buffer of a socket keeps the size of its largest page, also for thousands of readers that
+/// a burst has reached.
+const PAGE: Limit = Limit { events: 1_000, bytes: 8 * 1024 };
 
 /// The window of this node, filled from the log's tail.
 #[derive(Debug)]
