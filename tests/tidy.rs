@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The workspace crates that each crate may depend on. Roles never depend on each other, nor do `nats` and `web`.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     (
         ".",
         &[
@@ -20,11 +20,12 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("console", &["web"]),
     ("delivery", &["chat", "conf", "metrics", "nats", "otlp", "runtime", "tls", "web"]),
     ("ingest", &["chat", "conf", "metrics", "nats", "otlp", "runtime", "tls", "web", "words"]),
+    ("judge", &["chat"]),
     ("metrics", &[]),
     ("model", &[]),
     ("nats", &["chat", "conf", "metrics", "runtime", "tls"]),
     ("otlp", &["conf", "metrics", "runtime"]),
-    ("reliability", &["archiver", "chat", "conf", "nats", "testkit", "web"]),
+    ("reliability", &["archiver", "chat", "conf", "judge", "nats", "testkit", "web"]),
     ("runtime", &[]),
     ("testkit", &["archiver"]),
     ("tls", &["conf"]),

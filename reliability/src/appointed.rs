@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use judge::history::Decided;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::Decided;
 use crate::moderators::{Caller, FIRST_MODERATOR, Moderators};
 
 /// The first of these users. One for each room.

@@ -2,9 +2,9 @@
 //! moderators. Consecutive pages come from different archivers.
 
 use chat::{EventId, PresenterIdx};
+use judge::history::{Observation, Reading, Recorder};
 use serde::Deserialize;
 
-use crate::history::{Observation, Reading, Recorder};
 use crate::readings::READ;
 use crate::system::{System, token};
 

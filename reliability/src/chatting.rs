@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use chat::{EventId, Position};
 use futures_util::{SinkExt as _, StreamExt as _};
+use judge::history::{Dialect, Observation, Recorder};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::history::{Dialect, Observation, Recorder};
 use crate::presenters::{CONNECT, Ended, Reached, Socket};
 use crate::system::token;
 

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use archiver::ArchivedMessage;
 use chat::{Body, EventId, EventKind, Position, PresenterIdx, Role, User};
 use jiff::Timestamp;
+use judge::deletions::{Deletions, Effect, Posted};
+use judge::history::{Dialect, Observation, Phase, ReaderView, Recorder};
 use nats::Entry;
 
 use crate::ask::client;
-use crate::deletions::{Deletions, Effect, Posted};
 use crate::erasures::{self, is_erased};
-use crate::history::{Dialect, Observation, Phase, ReaderView, Recorder};
 use crate::moderators::Moderators;
 use crate::presenters::Presenters;
 use crate::readers::Readers;

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
+use judge::history::{Observation, Recorder};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{Observation, Recorder};
 use crate::moderators::{FIRST_MODERATOR, OFFENDERS};
 use crate::platform::BANNED;
 use crate::system::{System, token_with};

@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chatting_server::signals::Signals;
 use clap::{Args, Parser, Subcommand};
+use judge::history;
+use judge::report::{Ending, Report};
 use reliability::constants::Constants;
-use reliability::report::{Ending, Report};
 use reliability::run::{Options, run};
 use reliability::system::{LOG_BYTES, Plan, binary};
-use reliability::{disk, history, planted};
+use reliability::{disk, planted};
 
 /// Inject faults into the whole system under load, and check that nothing accepted is lost, repeated or reordered
 #[derive(Debug, Parser)]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use judge::history::{Observation, Recorder};
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{Observation, Recorder};
 use crate::system::System;
 
 /// 1 s: memory that is never freed shows at any time, and shorter peaks are harmless.

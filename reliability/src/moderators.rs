@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use chat::EventId;
 use fastrand::Rng;
+use judge::history::{Decided, Observation, Recorder};
 use parking_lot::Mutex;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, ask, client};
-use crate::history::{Decided, Observation, Recorder};
 use crate::raids;
 use crate::system::token;
 use crate::viewers::{FIRST, Latest};

@@ -14,11 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
+use judge::history::{Observation, Recorder};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::fault::FORGET_READERS;
 use self::fault::{Fault, deck};
-use crate::history::{Observation, Recorder};
 use crate::system::{Kind, Link, Part, System};
 
 /// How long a role or a server may take to stop.

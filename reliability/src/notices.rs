@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fastrand::Rng;
+use judge::history::Surface;
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, client};
-use crate::history::Surface;
 use crate::moderators::FIRST_MODERATOR;
 use crate::viewers::{Attempts, Viewers};
 

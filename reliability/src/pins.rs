@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use chat::EventId;
 use fastrand::Rng;
+use judge::history::{Decided, MessageObservation, Observation, Reading, Recorder};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{Decided, MessageObservation, Observation, Reading, Recorder};
 use crate::moderators::{Caller, FIRST_MODERATOR, Moderators};
 use crate::readings::READ;
 use crate::system::{System, token};

@@ -7,8 +7,8 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use judge::report::Report;
 
-use crate::report::Report;
 use crate::run::{Options, run};
 use crate::system::{LOG_BYTES, Plan};
 
@@ -159,7 +159,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::INVARIANTS;
+    use judge::checker::INVARIANTS;
 
     #[test]
     fn every_planted_bug_applies_and_names_existing_invariants() {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use judge::history::Decided;
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::Answer;
-use crate::history::Decided;
 use crate::moderators::{BAN_MS, Caller, FIRST_MODERATOR, Moderators, OFFENDERS};
 use crate::viewers::FIRST;
 

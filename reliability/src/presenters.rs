@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use chat::{EventId, Position};
 use fastrand::Rng;
 use futures_util::{SinkExt as _, StreamExt as _};
+use judge::history::{Dialect, MessageObservation, Observation, Recorder, SeenAt};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
@@ -23,7 +24,6 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 
 use crate::chatting;
-use crate::history::{Dialect, MessageObservation, Observation, Recorder, SeenAt};
 use crate::system::token;
 
 mod event;

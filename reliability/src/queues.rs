@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chat::EventId;
 use fastrand::Rng;
+use judge::history::{Decided, MessageObservation, Observation, Reading, Recorder};
 use reqwest::Client;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{Decided, MessageObservation, Observation, Reading, Recorder};
 use crate::moderators::{Caller, FIRST_MODERATOR, Moderators};
 use crate::readings::READ;
 use crate::system::{System, token};

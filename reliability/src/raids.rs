@@ -8,12 +8,12 @@ use std::time::Duration;
 use chat::EventId;
 use fastrand::Rng;
 use futures_util::future::join_all;
+use judge::history::{Decided, Surface, Swept};
 use reqwest::Client;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, client};
-use crate::history::{Decided, Surface, Swept};
 use crate::moderators::{Caller, FIRST_MODERATOR, Moderators};
 use crate::viewers::{Attempts, Viewers};
 

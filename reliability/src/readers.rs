@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use chat::Position;
 use fastrand::Rng;
+use judge::history::{ReaderView, Recorder};
 use parking_lot::Mutex;
 use reqwest::{Client, StatusCode};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{ReaderView, Recorder};
 use crate::presenters::{CONNECT, Reached};
 use crate::system::token_with;
 use stream::Stream;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use chat::{Body, EventId, MessagePosted, Position, PresenterIdx};
 use jiff::Timestamp;
+use judge::history::{MessageObservation, Observation, ReaderView, Reading, Recorder, SeenAt, Swept, extras};
 use nats::{Entry, Log, Start};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::audit;
 use crate::erasures::is_erased;
-use crate::history::{MessageObservation, Observation, ReaderView, Reading, Recorder, SeenAt, Swept, extras};
 use crate::pins;
 use crate::presenters::Presenters;
 use crate::queues;

@@ -8,11 +8,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
+use judge::history::{Observation, Recorder, ReviewVerdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-
-use crate::history::{Observation, Recorder, ReviewVerdict};
 
 /// In so many posts, one is denied, one replaced, two wait for a moderator, one is answered too late, and one not
 /// answered.

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use chatting_server::play;
 use futures_util::future::try_join_all;
+use judge::history::{self, Beginning, Observation, Phase, Recorder};
+use judge::report::Report;
 use tokio_util::sync::CancellationToken;
 
 use crate::drain;
 use crate::erasures;
-use crate::history::{self, Beginning, Observation, Phase, Recorder};
 use crate::memory;
 use crate::moderators::Moderators;
 use crate::nemesis::{Course, Nemesis};
@@ -19,7 +20,6 @@ use crate::presence;
 use crate::presenters::Presenters;
 use crate::readers::Readers;
 use crate::readings;
-use crate::report::Report;
 use crate::review;
 use crate::system::{Part, Plan, System, start_patiently};
 use crate::traces;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use judge::history::{Observation, Reading, Recorder, StreamState};
 use serde::Deserialize;
 
-use crate::history::{Observation, Reading, Recorder, StreamState};
 use crate::system::System;
 
 /// A running server answers at once.

@@ -7,12 +7,12 @@ use anyhow::Context as _;
 use archiver::Archive;
 use chat::{EventId, Position, PresenterIdx};
 use fastrand::Rng;
+use judge::history::{MessageObservation, Observation, Recorder};
 use reqwest::Client;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{MessageObservation, Observation, Recorder};
 use crate::moderators::FIRST_MODERATOR;
 use crate::system::{System, token};
 use crate::viewers::Latest;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use chat::{EventId, Position};
 use jiff::Timestamp;
+use judge::history::{Observation, Recorder};
 use reqwest::Client;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{Observation, Recorder};
 use crate::readings::READ;
 use crate::system::{System, token};
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use chat::EventId;
 use fastrand::Rng;
 use futures_util::future::join_all;
+use judge::history::{LINK, MessageObservation, Observation, Recorder, Surface, extras};
 use parking_lot::Mutex;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -18,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, ask, client, send_message};
 use crate::erasures::is_erased;
-use crate::history::{MessageObservation, Observation, Recorder, Surface, extras};
 use crate::system::token_with;
 
 /// The first viewer's number.
@@ -50,9 +50,6 @@ impl Latest {
         latest.len().checked_sub(back).map(|place| latest[place])
     }
 }
-
-/// A link in some posts.
-pub(crate) const LINK: &str = "https://example.com";
 
 /// The number in emoji: keycaps.
 fn emoji(post: u64) -> String {

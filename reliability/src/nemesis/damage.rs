@@ -11,13 +11,13 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use chat::PresenterIdx;
 use fastrand::Rng;
+use judge::history::{LostEvent, Observation};
 use nats::Entry;
 use testkit::{Server, port};
 use tokio::process::Command;
 
 use super::fault::Fault;
 use super::{GRACE, Making};
-use crate::history::{LostEvent, Observation};
 use crate::readings;
 use crate::system::{Kind, Part, start_patiently};
 

@@ -1,9 +1,8 @@
 //! The faults by name: what each requires, and what it holds. Other modules inject them.
 
-use crate::system::{Kind, System};
+use judge::history::FORGET_READERS;
 
-/// The name of [`Fault::ForgetReaders`].
-pub(crate) const FORGET_READERS: &str = "forget the readers of the log";
+use crate::system::{Kind, System};
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,9 @@
 //! An event of a `chat.v1` frame.
 
 use chat::{EventId, Position};
+use judge::history::extras;
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::history::extras;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

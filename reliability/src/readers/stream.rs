@@ -10,6 +10,7 @@ use chat::{EventId, Position};
 use eventsource_stream::Eventsource as _;
 use futures_util::stream::try_unfold;
 use futures_util::{SinkExt as _, StreamExt as _};
+use judge::history::{MessageObservation, Observation, ReaderObservation, Recorder, SeenAt, extras};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -20,7 +21,6 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use super::{Reader, Readers, Ticket};
-use crate::history::{MessageObservation, Observation, ReaderObservation, Recorder, SeenAt, extras};
 use crate::presenters::{Reached, Socket};
 
 /// The members of every event, and of those that a history has by themselves.

@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use judge::history::{Observation, ReaderObservation};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{CONNECT, Reader, Readers};
-use crate::history::{Observation, ReaderObservation};
 use crate::system::token;
 
 /// The number of attempts to revoke a ticket.

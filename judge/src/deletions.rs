@@ -12,20 +12,27 @@ use crate::history::Swept;
 
 /// What a decision does to messages before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub enum Effect {
+    /// Deletes this message.
     Delete(EventId),
+    /// Restores it.
     Restore(EventId),
     /// Deletes every message of the room.
     Clear,
     /// A ban at that time deletes what the user sent in the seconds before.
     Purge {
+        /// The author.
         user: i64,
+        /// How far back it reaches.
         seconds: u32,
+        /// The time of the event.
         at: Timestamp,
     },
     /// A sweep at that time deletes what matches.
     Sweep {
+        /// Its rule and its spans.
         swept: Swept,
+        /// The time of the event.
         at: Timestamp,
     },
     /// Undoes the sweep.
@@ -34,9 +41,12 @@ pub(crate) enum Effect {
 
 /// What a decision does to one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChangeKind {
+pub enum ChangeKind {
+    /// It, or all of the room or of its author, is deleted.
     Deletion,
+    /// It is restored, whatever had deleted it.
     Restoration,
+    /// A later sweep deletes it.
     Sweep,
     /// An earlier sweep, which refuses such messages.
     Refusal,
@@ -53,9 +63,11 @@ impl ChangeKind {
 
 /// A decision that deletes or restores a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) decision: EventId,
-    pub(crate) kind: ChangeKind,
+pub struct Change {
+    /// The event.
+    pub decision: EventId,
+    /// What it does.
+    pub kind: ChangeKind,
 }
 
 impl AsRef<Change> for Change {
@@ -66,20 +78,24 @@ impl AsRef<Change> for Change {
 
 /// A message of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Posted {
-    pub(crate) message: EventId,
-    pub(crate) user: i64,
-    pub(crate) sent: Timestamp,
-    pub(crate) text: String,
+pub struct Posted {
+    /// Its id.
+    pub message: EventId,
+    /// The author.
+    pub user: i64,
+    /// When it was sent.
+    pub sent: Timestamp,
+    /// The text.
+    pub text: String,
     /// Whether the author was a viewer there.
-    pub(crate) is_viewers: bool,
+    pub is_viewers: bool,
     /// Whether a moderator released it.
-    pub(crate) is_released: bool,
+    pub is_released: bool,
 }
 
 /// A room's messages, and what its decisions did to each.
 #[derive(Debug, Default)]
-pub(crate) struct Deletions {
+pub struct Deletions {
     /// Every message so far, with its decisions in order.
     changes: HashMap<EventId, Vec<Change>>,
     posted: Vec<Posted>,
@@ -89,7 +105,7 @@ pub(crate) struct Deletions {
 
 impl Deletions {
     /// The next event of the log is a message.
-    pub(crate) fn post(&mut self, posted: Posted) {
+    pub fn post(&mut self, posted: Posted) {
         let refuses = |(_, swept, since, until): &&(EventId, Swept, Timestamp, Timestamp)| {
             (*since..*until).contains(&posted.sent) && matches(swept, &posted)
         };
@@ -102,7 +118,7 @@ impl Deletions {
     }
 
     /// The next event of the log is a decision.
-    pub(crate) fn decide(&mut self, decision: EventId, effect: Effect) {
+    pub fn decide(&mut self, decision: EventId, effect: Effect) {
         let change = |kind| Change { decision, kind };
         match effect {
             Effect::Delete(target) => self.push(target, change(ChangeKind::Deletion)),
@@ -130,13 +146,13 @@ impl Deletions {
     }
 
     /// Every message that a decision is about, with its decisions in order.
-    pub(crate) fn changed(&self) -> impl Iterator<Item = (EventId, &[Change])> {
+    pub fn changed(&self) -> impl Iterator<Item = (EventId, &[Change])> {
         let changed = self.changes.iter().filter(|(_, changes)| !changes.is_empty());
         changed.map(|(message, changes)| (*message, changes.as_slice()))
     }
 
     /// The decision that deletes the message: the first since its latest restoration. None: it is not deleted.
-    pub(crate) fn deletion(changes: &[Change]) -> Option<EventId> {
+    pub fn deletion(changes: &[Change]) -> Option<EventId> {
         standing(changes).first().map(|change| change.decision)
     }
 

@@ -7,7 +7,7 @@ use chat::EventId;
 use super::Findings;
 use super::view::{Change, Decision, Place, SETTLE_US, Session, View};
 use crate::history::Decided;
-use crate::nemesis::FORGET_READERS;
+use crate::history::FORGET_READERS;
 
 /// How long after the confirmation a message may still be in transit to a presenter: it was written to the socket
 /// before the deletion arrived, and is read later, on a busy machine.

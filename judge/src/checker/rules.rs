@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::Findings;
 use super::view::{Answer, Attempt, Decision, Fault, Outcome, Post, View};
 use crate::history::Decided;
-use crate::viewers::LINK;
+use crate::history::LINK;
 
 /// The subject of a decision. In these histories moderators do not decide about one subject at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

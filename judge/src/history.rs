@@ -16,11 +16,16 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use message::extras;
-pub use message::{MessageObservation, SeenAt};
+pub use message::{MessageObservation, SeenAt, extras};
 pub use observation::Observation;
 pub use parts::{Beginning, Decided, Dialect, LostEvent, Phase, Reading, ReviewVerdict, StreamState, Surface, Swept};
 pub use readers::{ReaderObservation, ReaderView};
+
+/// The fault that removes the durable readers of the log.
+pub const FORGET_READERS: &str = "forget the readers of the log";
+
+/// The link in posts that have one.
+pub const LINK: &str = "https://example.com";
 
 /// A line of a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

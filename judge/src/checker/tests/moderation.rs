@@ -1,7 +1,7 @@
 //! Moderation decisions that do not hold.
 
 use super::*;
-use crate::nemesis::FORGET_READERS;
+use crate::history::FORGET_READERS;
 
 /// The line of the decision about a deleted message, which nobody restores.
 fn deleted(lines: &[Line], rng: &mut Rng) -> usize {

@@ -138,7 +138,7 @@ pub enum SeenAt {
 }
 
 /// `replyTo` and `attributes` of a message as one JSON object. None: it has neither.
-pub(crate) fn extras(reply_to: Option<EventId>, attributes: Option<&serde_json::Value>) -> Option<String> {
+pub fn extras(reply_to: Option<EventId>, attributes: Option<&serde_json::Value>) -> Option<String> {
     if reply_to.is_none() && attributes.is_none() {
         return None;
     }
