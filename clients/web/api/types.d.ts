@@ -356,8 +356,11 @@ export interface ReportedMessage {
 export interface Trace {
   id: string;
   presenterIdx: UserIdx;
-  /** `storedAt`: the fsync of the log. Absent once the log no longer has the message. */
-  accepted: { position: string; sentAt: string; storedAt?: string };
+  /**
+   * `storedAt`: the fsync of the log. Absent once the log no longer has the message. `node`: for the scopes
+   * `chat:read` and `chat:moderate`, the node of ingest that accepted it.
+   */
+  accepted: { position: string; sentAt: string; storedAt?: string; node?: string };
   /** `acknowledged` only if the presenter's page acknowledged. `position` and `savedAt` are of the saved cursor. */
   presenter: { state: 'acknowledged' | 'written' | 'not_yet' | 'unknown'; position?: string; savedAt?: string };
   archived: { state: 'archived' | 'not_yet'; at?: string };
