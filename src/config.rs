@@ -5,6 +5,7 @@
 mod changes;
 pub mod command;
 mod layers;
+mod node;
 mod old_keys;
 mod reference;
 mod secret_files;
@@ -29,6 +30,8 @@ use strict::Read;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What this process is called.
+    pub node: node::NodeConfig,
     /// The format and the filter of logs.
     pub log: logging::LogConfig,
     /// The collector of traces.

@@ -23,6 +23,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use clap::ValueEnum;
 use conf::Problem;
+use nats::NodeName;
 use otlp::Exporter;
 use runtime::Tasks;
 use tls::ServerTls;
@@ -117,14 +118,18 @@ async fn live(role: Role, file: Option<&Path>, loaded: Loaded, filter: logging::
     let [(section, tls), (admin_section, admin_tls)] = role.tls(&config);
     let load = |section: &str, tls| ServerTls::load(section, tls).map_err(Invalid::from);
     let (tls, admin_tls) = (load(&section, tls)?, load(&admin_section, admin_tls)?);
+    let node = config.node.name();
+    let name = node.as_ref().map_or("", NodeName::as_str);
     let listener = bind(role, "listen", listen, tls.clone())?;
+    tracing::info!(role = role.name(), node = name, "this is the node {name:?}");
     tracing::info!(role = role.name(), %listen, "{} listens on {listen}{}", role.name(), about(tls.as_ref()));
     let traced = metrics::Registry::new();
     let (tracer, exporter) = Exporter::new(&config.otlp, role.name(), &traced).map_err(Invalid::from)?;
-    let admin = Admin::new(WAITING, tracer, stop.clone());
+    let admin = Admin::new(name, WAITING, tracer, stop.clone());
     admin.metrics().include(&traced);
     metrics::declare_process(
         admin.metrics(),
+        name,
         role.name(),
         env!("CARGO_PKG_VERSION"),
         &tokio::runtime::Handle::current(),
@@ -177,9 +182,10 @@ async fn serve(
         let app = not_ready_yet(stop.clone());
         async move { web::serve(listener, app, &http, connected).await }
     });
+    let nats = nats::Config { node: config.node.name(), ..config.nats.clone() };
     // A dropped attempt to connect has changed nothing.
     let log = tokio::select! {
-        log = connect(role, &config.nats, stop) => log,
+        log = connect(role, &nats, stop) => log,
         panicked = tasks.failed() => Err(panicked.into()),
     };
     connected.cancel();
@@ -339,7 +345,8 @@ impl Role {
 
     /// The problems of these roles' settings that show before they connect.
     pub(crate) fn problems_of(roles: &[Role], config: &Config) -> Vec<Problem> {
-        let mut problems = config.nats.problems();
+        let mut problems = config.node.problems();
+        problems.extend(config.nats.problems());
         problems.extend(config.log.filter().err());
         problems.extend(config.otlp.problems());
         problems.extend(config.auth.problems());

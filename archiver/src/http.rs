@@ -13,6 +13,7 @@ mod attribute;
 mod bodies;
 mod broadcast_export;
 mod broadcasts;
+mod emote;
 mod erasures;
 mod events;
 mod exports;

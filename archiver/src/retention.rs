@@ -216,7 +216,7 @@ async fn forget_texts(database: &Database, days: u64) -> Result<(), Failure> {
         let mut page = old.clone();
         page.insert("_id", doc! { "$in": found.into_iter().map(|found| found.id).collect::<Vec<_>>() });
         let collection = database.messages();
-        let text = doc! { "$unset": { "message": "", "folded": "", "attributes": "" } };
+        let text = doc! { "$unset": { "message": "", "folded": "", "attributes": "", "emotes": "" } };
         let update = async move { collection.update_many(page, text).await };
         gone += database.ask(update).await?.modified_count;
     }

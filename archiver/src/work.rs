@@ -9,8 +9,8 @@ use nats::{Entry, Malformed};
 use serde_json::{Map, Value};
 
 use crate::mongo::documents::{
-    Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, REFUSE, SessionEnd, people,
-    readable,
+    Cause, DecisionDocument, EmoteDocument, MessageDocument, PositionDocument, QuarantineDocument, REFUSE, SessionEnd,
+    people, readable,
 };
 use crate::write::decisions::holds::RELEASED;
 
@@ -208,6 +208,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             flags: posted.flags,
             reply_to: posted.reply_to.map(|id| id.to_string()),
             attributes: posted.attributes.map(|attributes| bson(&attributes.members(), "attributes")).transpose()?,
+            emotes: posted.emotes.map(|emotes| emotes.iter().map(EmoteDocument::from).collect()),
             notice: false,
             released,
             deleted: None,
@@ -253,6 +254,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
                 flags: Vec::new(),
                 reply_to: None,
                 attributes: None,
+                emotes: None,
                 notice: true,
                 released: false,
                 deleted: None,

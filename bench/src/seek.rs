@@ -104,6 +104,7 @@ impl Bench {
             email: "bench@example.com".to_owned(),
             scopes: vec!["chat:read".to_owned()],
             attributes: None,
+            emotes: None,
         };
         let token = web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, Duration::from_secs(24 * 3_600));
         let (port, session) = (servers.port, SessionId::new());

@@ -136,8 +136,14 @@ async fn fill(collection: &Collection<Document>, room: i64, messages: usize, cha
 /// The time to receive the whole answer.
 async fn ask(port: u16, path: &str) -> anyhow::Result<Duration> {
     let scopes = vec!["chat:read".to_owned()];
-    let identity =
-        web::auth::Identity { user_idx: 1, nickname: String::new(), email: String::new(), scopes, attributes: None };
+    let identity = web::auth::Identity {
+        user_idx: 1,
+        nickname: String::new(),
+        email: String::new(),
+        scopes,
+        attributes: None,
+        emotes: None,
+    };
     let token = web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, Duration::from_secs(3_600));
     let request = hyper::Request::get(path).header("host", "bench").header("token", token);
     let mut connection = connect(port).await?;

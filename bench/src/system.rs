@@ -180,7 +180,7 @@ impl System {
         let secret = Secret::from(SECRET.to_owned());
         let (nickname, email) = (format!("user{user}"), "user@example.com".to_owned());
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        let identity = web::auth::Identity { user_idx: user, nickname, email, scopes, attributes: None };
+        let identity = web::auth::Identity { user_idx: user, nickname, email, scopes, attributes: None, emotes: None };
         web::auth::mint(&secret, &identity, Duration::from_secs(3_600))
     }
 }

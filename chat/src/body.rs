@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::attributes::Attributes;
+use crate::emotes::Emotes;
 use crate::holds::{Hold, MessageDenied, MessageHeld, MessageReleased};
 use crate::ids::{EventId, SessionId, UserIdx};
 use crate::kind::EventKind;
@@ -134,12 +135,15 @@ pub struct MessagePosted {
     /// What the platform says about the message or its author. Never the author's own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Attributes>,
+    /// The emotes in the text. Never the author's own word. None where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emotes: Option<Emotes>,
 }
 
 impl MessagePosted {
     /// A message that is nothing but a text.
     pub fn new(user: User, text: impl Into<String>) -> MessagePosted {
-        MessagePosted { user, text: text.into(), flags: Vec::new(), reply_to: None, attributes: None }
+        MessagePosted { user, text: text.into(), flags: Vec::new(), reply_to: None, attributes: None, emotes: None }
     }
 }
 

@@ -27,6 +27,7 @@
 mod attributes;
 mod bans;
 mod body;
+mod emotes;
 mod event;
 mod head;
 mod holds;
@@ -55,6 +56,9 @@ pub use bans::{Ban, LatestBan};
 pub use body::{
     Body, ErasureMode, MessageDeleted, MessagePosted, MessageRestored, NoticePosted, PresenterConnected,
     PresenterDisconnected, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned,
+};
+pub use emotes::{
+    AllowedEmotes, Edit, Emote, Emotes, InvalidEmotes, LONGEST_EMOTE_ID, MOST_EMOTES, fragments, is_emote_id,
 };
 pub use event::{Event, Request};
 pub use head::Head;

@@ -1,7 +1,7 @@
 //! The line of a `message.posted`, which nearly every event is: [`posted_line`] writes it, and [`PostedLine`] reads it
 //! in one pass and without a copy. [`PostedLine::scan`] accepts the form that is written, byte for byte. It returns
-//! nothing for any other JSON, nor for a message with attributes, and serde reads the line instead. Both give the same
-//! members.
+//! nothing for any other JSON, nor for a message with attributes or emotes, and serde reads the line instead. Both give
+//! the same members.
 
 mod scanner;
 #[cfg(test)]
@@ -112,7 +112,7 @@ impl<'a> PostedLine<'a> {
         let flags = self.flags_json.map(serde_json::from_str).transpose()?.unwrap_or_default();
         let user = User { idx: self.user, nickname: unescaped(self.nickname_json)?, role: self.role };
         let text = unescaped(self.text_json)?;
-        Ok(MessagePosted { user, text, flags, reply_to: self.reply_to, attributes: None })
+        Ok(MessagePosted { user, text, flags, reply_to: self.reply_to, attributes: None, emotes: None })
     }
 }
 

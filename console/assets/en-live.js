@@ -118,6 +118,7 @@ export const enLive = {
   'card.where': 'Where it is',
   'trace.accepted': 'Accepted {at}',
   'trace.stored': 'Stored in the log {at}',
+  'trace.node': 'By the node {node}',
   'trace.acknowledged': 'The presenter’s page has received it.',
   'trace.written': 'Sent to the presenter’s page, which confirms nothing.',
   'trace.not_yet': 'Not confirmed by the presenter’s page yet. The presenter may be away.',

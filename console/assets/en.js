@@ -155,6 +155,7 @@ export const en = {
   'search.to': 'Before',
   'search.flag': 'Flag',
   'search.attribute': 'Attribute (name:value)',
+  'search.emote': 'Emote (id)',
   'search.deleted': 'Deleted messages',
   'search.deleted.none': 'Leave out',
   'search.deleted.include': 'Include',

@@ -118,6 +118,7 @@ export const koLive = {
   'card.where': '전달 상태',
   'trace.accepted': '{at} 접수',
   'trace.stored': '{at} 로그에 저장',
+  'trace.node': '접수한 노드: {node}',
   'trace.acknowledged': '스트리머의 페이지가 받았습니다.',
   'trace.written': '스트리머의 페이지로 보냈지만 수신 확인이 없는 방식입니다.',
   'trace.not_yet': '스트리머의 페이지가 아직 확인하지 않았습니다. 자리를 비웠을 수 있습니다.',

@@ -154,6 +154,7 @@ export const ko = {
   'search.to': '끝 시각 (미포함)',
   'search.flag': '표시',
   'search.attribute': '속성 (이름:값)',
+  'search.emote': '이모티콘 (id)',
   'search.deleted': '삭제된 메시지',
   'search.deleted.none': '제외',
   'search.deleted.include': '포함',

@@ -141,8 +141,8 @@ export class LiveRoom {
   }
 
   /** @param {any} event @returns {HeldItem} */
-  #hold({ target, user, text, at, until, flags, replyTo, attributes }) {
-    const message = { id: target, user, text, sentAt: at, flags, replyTo, attributes };
+  #hold({ target, user, text, at, until, flags, replyTo, attributes, emotes }) {
+    const message = { id: target, user, text, sentAt: at, flags, replyTo, attributes, emotes };
     /** @type {HeldItem} */
     const item = { kind: 'held', message, until, state: 'waiting' };
     this.#held.set(target, item);
@@ -193,7 +193,7 @@ export class LiveRoom {
   }
 
   /** @param {any} event @returns {MessageItem} */
-  #posted({ type, id, position, user, text, at, flags, replyTo, attributes, deleted }) {
+  #posted({ type, id, position, user, text, at, flags, replyTo, attributes, emotes, deleted }) {
     if (Date.now() - Date.parse(at) < OLD_MS) this.#arrivals.push(Date.now());
     for (const flag of flags ?? []) if (this.labels.size < MAX_LABELS) this.labels.add(flag);
     /** @type {MessageItem} */
@@ -208,6 +208,7 @@ export class LiveRoom {
         flags,
         replyTo,
         attributes,
+        emotes,
         notice: type === 'notice.posted',
         deleted: deleted ? {} : null,
       },
@@ -240,8 +241,8 @@ export class LiveRoom {
     item.isPending = false;
     item.note = undefined;
     if (!message) return [item];
-    const { text, flags, replyTo, attributes } = message;
-    item.message = { ...item.message, text, flags, replyTo, attributes, deleted: null };
+    const { text, flags, replyTo, attributes, emotes } = message;
+    item.message = { ...item.message, text, flags, replyTo, attributes, emotes, deleted: null };
     return [item];
   }
 }
@@ -251,7 +252,8 @@ function hide(item, { by, reason, sweep }) {
   item.isPending = false;
   item.note = undefined;
   const deleted = { by, reason, sweep };
-  item.message = { ...item.message, text: undefined, flags: [], replyTo: undefined, attributes: undefined, deleted };
+  const gone = { text: undefined, flags: [], replyTo: undefined, attributes: undefined, emotes: undefined };
+  item.message = { ...item.message, ...gone, deleted };
 }
 
 /** A ban from this room closes the reports of its user's messages. @param {any} event */

@@ -55,6 +55,7 @@ function steps({ accepted, presenter, archived, deleted }) {
   return [
     t('trace.accepted', { at: dateTime(accepted.sentAt) }),
     accepted.storedAt && t('trace.stored', { at: dateTime(accepted.storedAt) }),
+    accepted.node && t('trace.node', { node: accepted.node }),
     t(`trace.${presenter.state}`),
     archival(archived),
     deleted && t('trace.deleted', { at: dateTime(deleted.at) }),

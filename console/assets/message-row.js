@@ -2,13 +2,14 @@
 /** A message as a row, wherever it is shown. */
 
 import { button, h, userText } from './dom.js';
+import { fragments } from './emotes.js';
 import { dateTime, roleName, time } from './format.js';
 import { hasText, t } from './i18n.js';
 
 /** @typedef {{ idx: number | string, nickname: string, role: string }} User */
 /**
  * @typedef {{ id: string, user: User, text?: string, sentAt: string, position?: string, flags?: string[],
- *   notice?: boolean, replyTo?: string, attributes?: Record<string, any>,
+ *   notice?: boolean, replyTo?: string, attributes?: Record<string, any>, emotes?: import('./emotes.js').Emote[],
  *   deleted?: { by?: User, reason?: string, sweep?: string } | null }} Message
  */
 
@@ -27,7 +28,7 @@ export function nameOf(user) {
  *   answers, if it is known
  */
 export function messageRow(message, { when, onUser, actions = [], note, badges = [], answered } = {}) {
-  const { user, text, sentAt, flags = [], deleted, notice, replyTo } = message;
+  const { user, text, sentAt, flags = [], deleted, notice, replyTo, emotes } = message;
   const name = userText(nameOf(user));
   const role = roleName(user.role);
   const author = onUser
@@ -46,7 +47,7 @@ export function messageRow(message, { when, onUser, actions = [], note, badges =
       badges.map((badge) => h('span', { class: 'badge is-flag' }, badge)),
       attributeBadges(message),
       replyTo && text !== undefined && answer(answered),
-      text !== undefined && h('span', { class: 'text' }, userText(text)),
+      text !== undefined && h('span', { class: 'text' }, emotes ? textWithEmotes(text, emotes) : userText(text)),
       flags.map((flag) => h('span', { class: 'badge is-flag', title: flag }, flagName(flag))),
       deleted && h('span', { class: 'note' }, deletion(deleted)),
       note && h('span', { class: 'note is-failed', role: 'alert' }, note),
@@ -65,6 +66,14 @@ function answer(answered) {
   if (!answered) return h('span', { class: 'answers' }, t('message.answersUnknown'));
   const text = answered.text === undefined ? null : [': ', userText(answered.text)];
   return h('span', { class: 'answers' }, t('message.answers'), ' ', userText(nameOf(answered.user)), text);
+}
+
+/** @param {string} text @param {import('./emotes.js').Emote[]} emotes */
+function textWithEmotes(text, emotes) {
+  const parts = fragments(text, emotes).map((part) => {
+    return part.id === undefined ? part.text : h('span', { class: 'emote', title: part.id }, part.text);
+  });
+  return h('bdi', {}, parts);
 }
 
 /** What the platform says about a message. @param {Message} message */

@@ -13,6 +13,22 @@ export interface ReplayMessage {
   /** RFC 3339, UTC, with milliseconds. */
   sentAt: string;
   flags: string[];
+  /** The id of the message that this one answers. It may not exist. */
+  replyTo?: string;
+  /** What the platform says about the message or its author. */
+  attributes?: Record<string, unknown>;
+  /** Which parts of the text are emotes, in its order. */
+  emotes?: Emote[];
+}
+
+/** A part of a message's text that pages show as a picture: `[...text].slice(start, end).join('')`. */
+export interface Emote {
+  /** The platform's id of the emote. */
+  id: string;
+  /** In code points, from 0. */
+  start: number;
+  /** The first code point behind it. */
+  end: number;
 }
 
 /** `waiting`: a running broadcast has no more yet. `failed`: tried again, unless the archive refuses for good. */

@@ -149,6 +149,7 @@ function form(room, query, isModerator) {
       t('search.attribute'),
       h('input', { name: 'attribute', value: query.attribute ?? '', placeholder: 'amount:5', autocomplete: 'off' }),
     ),
+    field(t('search.emote'), h('input', { name: 'emote', value: query.emote ?? '', autocomplete: 'off' })),
     isModerator && field(t('search.deleted'), select(deleted, query.deleted ?? '', { name: 'deleted' })),
     field(t('order'), select({ desc: t('order.desc'), asc: t('order.asc') }, query.order, { name: 'order' })),
     h('div', { class: 'buttons' }, h('button', { type: 'submit', class: 'primary' }, t('search.action'))),

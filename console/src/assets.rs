@@ -56,6 +56,7 @@ impl Assets {
             "confirm.js"
             "decision-text.js"
             "dom.js"
+            "emotes.js"
             "en-live.js"
             "en.js"
             "exports.js"

@@ -45,7 +45,19 @@ export interface MessagePosted extends RoomEvent {
   replyTo?: string;
   /** What the platform says about the message or its author, such as badges or a colour. */
   attributes?: Record<string, unknown>;
+  /** Which parts of the text are emotes, in its order. */
+  emotes?: Emote[];
   deleted?: true;
+}
+
+/** A part of a message's text that pages show as a picture: `[...text].slice(start, end).join('')`. */
+export interface Emote {
+  /** The platform's id of the emote. */
+  id: string;
+  /** In code points, from 0. */
+  start: number;
+  /** The first code point behind it. */
+  end: number;
 }
 
 /** A notice of a moderator or the presenter to everybody in the room. Deleted and restored as a message is. */

@@ -62,7 +62,7 @@ const START_BYTES = 1024;
 
 /** The members that viewers receive, by type, besides `id`, `type`, `at`, `v`, `position` and `presenterIdx`. */
 const SHOWN = new Map([
-  ['message.posted', ['user', 'text', 'flags', 'replyTo', 'attributes', 'deleted']],
+  ['message.posted', ['user', 'text', 'flags', 'replyTo', 'attributes', 'emotes', 'deleted']],
   ['notice.posted', ['user', 'text', 'deleted']],
   ['message.deleted', ['target']],
   ['message.pinned', ['target']],
@@ -268,7 +268,7 @@ class Relay {
   /** @param {number} number */
   #redact(number) {
     const { event } = /** @type {Kept} */ (this.#kept.get(number));
-    const { text, flags, replyTo, attributes, message, ...rest } = event;
+    const { text, flags, replyTo, attributes, emotes, message, ...rest } = event;
     /** @type {RelayEvent} */
     let redacted;
     if (isMessage(event)) redacted = { ...rest, deleted: true };

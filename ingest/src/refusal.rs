@@ -8,8 +8,8 @@ mod row;
 mod table;
 mod tokens;
 
-use chat::InvalidAttributes;
 use chat::settings::InvalidSetting;
+use chat::{InvalidAttributes, InvalidEmotes};
 use jiff::Timestamp;
 use nats::AppendError;
 use web::auth::TokenError;
@@ -62,6 +62,11 @@ pub(crate) enum Refusal {
     Attributes(InvalidAttributes),
     /// The token may not give attributes.
     AttributesForbidden,
+    Emotes(InvalidEmotes),
+    /// The token allows no emotes.
+    EmotesForbidden,
+    /// The token does not allow the emote.
+    EmoteForbidden(String),
     /// A moderator's reason is not a valid text.
     ReasonInvalid,
     SecondsInvalid,
@@ -212,6 +217,7 @@ from! {
     InvalidText => Text,
     Limited => Limited,
     InvalidAttributes => Attributes,
+    InvalidEmotes => Emotes,
     InvalidRule => Rule,
     InvalidForward => Forward,
     InvalidSetting => Setting,

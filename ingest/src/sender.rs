@@ -1,13 +1,13 @@
 //! The sender of a request, and the idempotency key that the sender gives it.
 
-use chat::{Attributes, PresenterIdx, Role, User, UserIdx};
+use chat::{AllowedEmotes, Attributes, PresenterIdx, Role, User, UserIdx};
 use web::auth::Identity;
 use words::nickname;
 
 /// The token scope that permits moderation of every room.
 const MODERATE: &str = "chat:moderate";
 
-/// The token scope that permits posts to give attributes.
+/// The token scope that permits posts to give attributes and emotes.
 const GIVE_ATTRIBUTES: &str = "chat:attributes";
 
 /// An authenticated user.
@@ -21,6 +21,8 @@ pub(crate) struct Sender {
     may_give_attributes: bool,
     /// By a claim of the token.
     attributes: Option<Attributes>,
+    /// By a claim of the token.
+    emotes: Option<AllowedEmotes>,
 }
 
 /// A client's key for a request. A retry under the same key is the same event.
@@ -36,6 +38,7 @@ impl Sender {
             is_moderator: identity.has_scope(MODERATE),
             may_give_attributes: identity.has_scope(GIVE_ATTRIBUTES),
             attributes: identity.attributes.clone(),
+            emotes: identity.emotes.clone(),
         }
     }
 
@@ -57,6 +60,16 @@ impl Sender {
     /// The attributes of each message whose post gives none.
     pub(crate) fn attributes(&self) -> Option<&Attributes> {
         self.attributes.as_ref()
+    }
+
+    /// Whether the sender's posts may have any emote at all.
+    pub(crate) fn may_give_emotes(&self) -> bool {
+        self.may_give_attributes || self.emotes.is_some()
+    }
+
+    /// Whether the sender's posts may have the emote.
+    pub(crate) fn may_give_emote(&self, id: &str) -> bool {
+        self.may_give_attributes || self.emotes.as_ref().is_some_and(|allowed| allowed.has(id))
     }
 
     /// The sender, as events record users.

@@ -8,10 +8,10 @@ use tokio::runtime::Handle;
 
 use crate::Registry;
 
-/// Declares the metrics of this process, which runs that role and version on that runtime.
-pub fn declare(registry: &Registry, role: &'static str, version: &'static str, runtime: &Handle) {
+/// Declares the metrics of this process, which is that node and runs that role and version on that runtime.
+pub fn declare(registry: &Registry, node: &str, role: &'static str, version: &'static str, runtime: &Handle) {
     registry.register(ProcessCollector::for_self());
-    registry.build_info(role, version);
+    registry.build_info(node, role, version);
     let runtime = || runtime.metrics();
     let (tasks, queue, workers, busy) = (runtime(), runtime(), runtime(), runtime());
     registry.gauge("chatting_runtime_tasks", "Tasks of the runtime that are alive.", move || {

@@ -142,9 +142,10 @@ impl Registry {
     }
 
     /// The build as labels of a gauge that is always 1, which a query joins to other metrics.
-    pub(crate) fn build_info(&self, role: &'static str, version: &'static str) {
-        let info = Opts::new("chatting_build_info", "The role and the version that runs. Always 1.");
-        let info = IntGauge::with_opts(info.const_label("role", role).const_label("version", version));
+    pub(crate) fn build_info(&self, node: &str, role: &'static str, version: &'static str) {
+        let info = Opts::new("chatting_build_info", "The node, and the role and the version that it runs. Always 1.");
+        let info = info.const_label("node", node).const_label("role", role).const_label("version", version);
+        let info = IntGauge::with_opts(info);
         let info = info.expect(DECLARED_ONCE);
         info.set(1);
         self.register(info);

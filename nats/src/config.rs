@@ -10,6 +10,7 @@ use crate::address;
 use crate::address::ServerUrl;
 use crate::error::Error;
 use crate::nkey;
+use crate::node_name::NodeName;
 use crate::streams::MAX_MESSAGE_BYTES;
 use crate::tls_config::TlsConfig;
 
@@ -51,6 +52,9 @@ pub struct Config {
     pub append_queue_wait: Span,
     /// The time without a renewal after which a delivery node counts as dead.
     pub lease: Span,
+    /// What this process is called, which its batches carry. The process sets it: it is the same for every section.
+    #[serde(skip)]
+    pub node: Option<NodeName>,
 }
 
 impl Config {

@@ -42,6 +42,7 @@ mod jetstream;
 mod log;
 mod metrics;
 mod nkey;
+mod node_name;
 mod own_batches;
 mod partition;
 mod read;
@@ -64,10 +65,11 @@ pub use inspect::{
     ClockReading, LogState, ReaderState, ServerFacts, ServerState, Storage, StreamState, inspect, servers,
 };
 pub use log::{Extent, Log};
+pub use node_name::NodeName;
 pub use read::consume::{Backlog, Consumer, Delivery};
 pub use read::entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed, believed};
 pub use read::event_tail::{EventTail, StoredEvent};
-pub use read::lookup::Lookup;
+pub use read::lookup::{LookedUp, Lookup};
 pub use read::scan::ScanEnd;
 pub use read::tail::{Start, Tail, TailStatus};
 pub use setup::wanted::{Change, Difference};

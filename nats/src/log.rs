@@ -26,7 +26,7 @@ use crate::read::consume::{Backlog, Consumer};
 use crate::read::entry::Entry;
 use crate::read::event_tail::EventTail;
 use crate::read::lookup;
-use crate::read::lookup::Lookup;
+use crate::read::lookup::{LookedUp, Lookup};
 use crate::read::scan;
 use crate::read::scan::ScanEnd;
 use crate::read::tail::{Copies, Start, Tail};
@@ -204,7 +204,7 @@ impl Log {
     }
 
     /// The event at that position. `None`: the log no longer has it, or the position is not of this log.
-    pub async fn event_at(&self, position: Position) -> Result<Option<Entry>, Error> {
+    pub async fn event_at(&self, position: Position) -> Result<Option<LookedUp>, Error> {
         lookup::at(&self.context, position).await
     }
 

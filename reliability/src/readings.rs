@@ -41,7 +41,7 @@ struct Said {
     reason: Option<String>,
     purge_seconds: Option<u32>,
     swept: Option<Swept>,
-    /// The `replyTo` and the attributes of a message.
+    /// The `replyTo`, the attributes and the emotes of a message.
     extras: Option<String>,
     /// When a hold ends.
     until: Option<Timestamp>,
@@ -50,7 +50,8 @@ struct Said {
 impl Said {
     fn message(posted: MessagePosted) -> Said {
         let attributes = posted.attributes.map(|attributes| Value::Object(attributes.members()));
-        let extras = extras(posted.reply_to, attributes.as_ref());
+        let emotes = posted.emotes.and_then(|emotes| serde_json::to_value(emotes).ok());
+        let extras = extras(posted.reply_to, attributes.as_ref(), emotes.as_ref());
         Said { user: Some(posted.user.idx.get()), text: Some(posted.text), extras, ..Said::default() }
     }
 
@@ -233,6 +234,7 @@ async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Resu
         sent_at: Timestamp,
         reply_to: Option<EventId>,
         attributes: Option<Value>,
+        emotes: Option<Value>,
         #[serde(default)]
         notice: bool,
     }
@@ -242,8 +244,9 @@ async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Resu
     let answer = client.get(url).bearer_auth(token(room, false)).send().await?.error_for_status()?;
     let text = answer.text().await?;
     for line in text.split('\n').filter(|line| !line.is_empty()) {
-        let Message { id, position, text, sent_at: sent, reply_to, attributes, notice } = serde_json::from_str(line)?;
-        if let Some(extras) = extras(reply_to, attributes.as_ref()) {
+        let Message { id, position, text, sent_at: sent, reply_to, attributes, emotes, notice } =
+            serde_json::from_str(line)?;
+        if let Some(extras) = extras(reply_to, attributes.as_ref(), emotes.as_ref()) {
             recorder.note(Observation::Message(MessageObservation::Attached { seen: SeenAt::Replay, id, extras }));
         }
         if notice {

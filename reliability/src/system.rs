@@ -255,7 +255,7 @@ pub fn token(user: i64, moderates: bool) -> String {
 pub fn token_with(user: i64, scopes: &[&str]) -> String {
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let (nickname, email) = (format!("user{user}"), format!("user{user}@example.com"));
-    let identity = Identity { user_idx: user, nickname, email, scopes, attributes: None };
+    let identity = Identity { user_idx: user, nickname, email, scopes, attributes: None, emotes: None };
     web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, TOKEN_LIFETIME)
 }
 

@@ -138,7 +138,8 @@ impl Viewers {
         // Now and then a page of the original sends its presenter's post.
         let user = if surface == Surface::Original && rng.u32(..10) == 0 { room } else { user };
         // Some answer another message, and have what a platform says about their author.
-        let extras = (surface == Surface::V1 && rng.u32(..3) == 0).then(|| Extras::of(post, self.latest.any(rng)));
+        let extras =
+            (surface == Surface::V1 && rng.u32(..3) == 0).then(|| Extras::of(post, &text, self.latest.any(rng)));
         let attempts = Attempts {
             viewers: self,
             client,
@@ -246,14 +247,19 @@ pub(crate) struct Attempts<'a> {
 pub(crate) struct Extras {
     reply_to: Option<EventId>,
     attributes: Value,
+    emotes: Option<Value>,
 }
 
 impl Extras {
-    /// Attributes of the post, in the order in which the log has them, and the message that it answers, of any room.
-    fn of(post: u64, answered: Option<(i64, EventId)>) -> Extras {
+    /// Attributes of the post, in the order in which the log has them, the message that it answers, of any room, and an
+    /// emote: the first word of its text.
+    fn of(post: u64, text: &str, answered: Option<(i64, EventId)>) -> Extras {
         let badges = json!([{ "id": "subscriber", "version": post % 12 }]);
         let attributes = json!({ "amount": post, "badges": badges, "color": "#00C853", "vip": post.is_multiple_of(2) });
-        Extras { reply_to: answered.map(|(_, id)| id), attributes }
+        let id = format!("emote_{}", post % 12);
+        let word = text.split_whitespace().next();
+        let emotes = word.map(|word| json!([{ "id": id, "start": 0, "end": word.chars().count() }]));
+        Extras { reply_to: answered.map(|(_, id)| id), attributes, emotes }
     }
 }
 
@@ -263,7 +269,8 @@ impl Attempts<'_> {
         let (recorder, ingest) = (&self.viewers.recorder, &self.viewers.ingest[node]);
         let (node, key, text) = (format!("ingest-{node}"), self.key.clone(), self.text.clone());
         recorder.note(Observation::Invoked { post, attempt, node, room, user, surface, key, text });
-        let attached = self.extras.as_ref().and_then(|it| extras(it.reply_to, Some(&it.attributes)));
+        let attached =
+            self.extras.as_ref().and_then(|it| extras(it.reply_to, Some(&it.attributes), it.emotes.as_ref()));
         if let Some(extras) = attached.filter(|_| attempt == 1) {
             recorder.note(Observation::Message(MessageObservation::Attaches { post, extras }));
         }
@@ -271,11 +278,12 @@ impl Attempts<'_> {
         let answer = match surface {
             Surface::V1 => {
                 let mut body = json!({ "text": self.text });
-                if let Some(Extras { reply_to, attributes }) = &self.extras {
+                if let Some(Extras { reply_to, attributes, emotes }) = &self.extras {
                     if let Some(reply_to) = reply_to {
                         body["replyTo"] = json!(reply_to);
                     }
                     body["attributes"] = attributes.clone();
+                    body["emotes"] = json!(emotes);
                 }
                 let token = token_with(user, if self.extras.is_some() { &["chat:attributes"] } else { &[] });
                 ask(client, Method::POST, format!("{ingest}/v1/rooms/{room}/messages"), &token, key, Some(&body)).await

@@ -28,6 +28,7 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
         email: format!("user{}@example.com", arguments.user),
         scopes: arguments.scopes.clone(),
         attributes: None,
+        emotes: None,
     };
     let lifetime = Duration::from_secs(arguments.hours.saturating_mul(60 * 60));
     let longest = config.auth.max_lifetime;

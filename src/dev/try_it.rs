@@ -47,6 +47,7 @@ pub(super) fn people(secret: &Secret) -> People {
             email: format!("user{user}@example.com"),
             scopes: scopes.iter().copied().map(str::to_owned).collect(),
             attributes: None,
+            emotes: None,
         };
         Person { user, nickname: nickname.to_owned(), token: web::auth::mint(secret, &identity, TOKEN_LIFETIME) }
     };

@@ -64,6 +64,7 @@ pub(crate) async fn post(
 
 pub(super) fn token(secret: &Secret, user: i64, nickname: &str) -> String {
     let (nickname, email) = (nickname.to_owned(), format!("user{user}@example.com"));
-    let identity = web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new(), attributes: None };
+    let identity =
+        web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new(), attributes: None, emotes: None };
     web::auth::mint(secret, &identity, TOKEN_LIFETIME)
 }

@@ -34,6 +34,7 @@ mod statistics;
 mod status;
 mod sweeps;
 mod trace;
+mod trace_node;
 
 use std::collections::HashMap;
 use std::time::Duration;

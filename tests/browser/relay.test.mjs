@@ -269,13 +269,14 @@ test('an event that is too large for a message comes in parts, and again if one 
 
 test('what was deleted or cleared is not told to who comes later', () => {
   const relay = createRelay();
-  send(relay, 1, 3, { replyTo: '0', attributes: { amount: 5 } });
+  send(relay, 1, 3, { replyTo: '0', attributes: { amount: 5 }, emotes: [{ id: 'a', start: 0, end: 4 }] });
   relay.send({ id: '4', type: 'message.deleted', target: '2' });
   const between = viewer(relay);
   carry(between.ends);
-  assert.deepEqual(between.events.map(({ replyTo, attributes }) => [replyTo, attributes?.amount]).slice(0, 2), [
-    ['0', 5],
-    [undefined, undefined],
+  const extras = ({ replyTo, attributes, emotes }) => [replyTo, attributes?.amount, emotes?.[0].id];
+  assert.deepEqual(between.events.map(extras).slice(0, 2), [
+    ['0', 5, 'a'],
+    [undefined, undefined, undefined],
   ]);
   assert.deepEqual(between.events.map(({ text }) => text), ['text 1', undefined, 'text 3', undefined]);
   assert.equal(between.events[1].deleted, true);
@@ -626,7 +627,7 @@ function shownTo(events, options) {
 test('viewers get what they need to hide a message, and not who moderated or why', () => {
   const why = { by, reason: 'posted her own address' };
   const user = { idx: 7, nickname: 'n', role: 'viewer' };
-  const extras = { replyTo: '0', attributes: { color: '#00C853' } };
+  const extras = { replyTo: '0', attributes: { color: '#00C853' }, emotes: [{ id: 'a', start: 0, end: 1 }] };
   const rows = [
     [{ ...base, id: '1', type: 'message.deleted', target: '0', ...why }, { target: '0' }],
     [{ ...base, id: '8', type: 'message.restored', target: '0', ...why }, { target: '0' }],

@@ -5,6 +5,7 @@ pub(crate) mod sockets;
 pub(crate) mod tokens;
 
 mod contract;
+mod emotes;
 mod extras;
 mod fast_path;
 mod gateway;

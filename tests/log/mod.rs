@@ -42,6 +42,7 @@ fn config(url: &str) -> Config {
         // Tests share their machine with others.
         append_queue_wait: Span::from_secs(10),
         lease: Span::from_secs(2),
+        node: None,
     }
 }
 

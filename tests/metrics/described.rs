@@ -46,7 +46,7 @@ async fn a_message_is_counted_at_every_stage() {
     let text = scrape(&world.ingest).await;
     for (series, expected) in [
         ("chatting_ready", 1.0),
-        ("chatting_build_info{role=\"ingest\",version=\"0.1.0\"}", 1.0),
+        ("chatting_build_info{node=\"a-node\",role=\"ingest\",version=\"0.1.0\"}", 1.0),
         ("chatting_ingest_posts_total{code=\"accepted\"}", 1.0),
         ("chatting_ingest_posts_total{code=\"token_missing\"}", 1.0),
         ("chatting_ingest_post_seconds_count", 1.0),

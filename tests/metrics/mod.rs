@@ -48,7 +48,7 @@ impl World {
             JwksServer::start(&keys)
         );
         let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod).set("auth.jwks.url", &issuer.url());
-        let settings = hook.settings(settings);
+        let settings = hook.settings(settings).set("node.name", "a-node");
         let (ingest, delivery, archiver) = tokio::join!(
             Role::start("ingest", &settings),
             Role::start("delivery", &settings),

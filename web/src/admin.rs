@@ -49,6 +49,8 @@ fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 
 /// The state of a role for its operators.
 pub struct Admin {
+    /// What this process is called. Empty: nothing.
+    node: String,
     state: Mutex<(Readiness, Notice)>,
     dependencies: Arc<Dependencies>,
     metrics: Registry,
@@ -57,11 +59,12 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// For a role that is not ready yet, with the reason.
-    pub fn new(reason: &'static str, tracer: Tracer, stop: CancellationToken) -> Arc<Admin> {
+    /// For a role of that node that is not ready yet, with the reason.
+    pub fn new(node: &str, reason: &'static str, tracer: Tracer, stop: CancellationToken) -> Arc<Admin> {
         let state: (Readiness, Notice) = (Arc::new(move || Err(reason.to_owned())), Arc::new(|| None));
         let (dependencies, metrics) = (Arc::new(Dependencies::default()), Registry::new());
-        let admin = Arc::new(Admin { state: Mutex::new(state), dependencies, metrics, tracer, stop });
+        let admin =
+            Arc::new(Admin { node: node.to_owned(), state: Mutex::new(state), dependencies, metrics, tracer, stop });
         admin.declare_metrics();
         admin
     }
@@ -116,6 +119,7 @@ impl Admin {
             }
             Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "not_ready", "reason": reason })),
         };
+        body["node"] = self.node.as_str().into();
         body["dependencies"] = Value::from_iter(dependencies);
         (status, [(CACHE_CONTROL, "no-store")], Json(body))
     }
@@ -206,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn an_optional_dependency_makes_the_role_degraded_but_not_unready() {
         let stop = CancellationToken::new();
-        let admin = Admin::new("waiting for the log", Tracer::off(), stop.clone());
+        let admin = Admin::new("node", "waiting for the log", Tracer::off(), stop.clone());
         let status = async || {
             let (status, body) = get_body(&admin, "/readyz").await;
             let body: Value = serde_json::from_str(&body).unwrap();
@@ -219,7 +223,7 @@ mod tests {
         assert!(matches!(status().await, (200, word, _) if word == "ready"));
         admin.depends_on("review_hook", || Err("it does not answer".to_owned()));
         let (code, word, body) = status().await;
-        assert_eq!((code, word.as_str()), (200, "degraded"));
+        assert_eq!((code, word.as_str(), &body["node"]), (200, "degraded", &json!("node")));
         let hook = &body["dependencies"][0];
         assert_eq!((&hook["name"], &hook["state"]), (&json!("review_hook"), &json!("down")));
         assert_eq!(
@@ -233,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn metrics_tell_what_readyz_tells() {
-        let admin = Admin::new("waiting for the log", Tracer::off(), CancellationToken::new());
+        let admin = Admin::new("node", "waiting for the log", Tracer::off(), CancellationToken::new());
         admin.depends_on("log", || Ok(()));
         let (status, text) = get_body(&admin, "/metrics").await;
         assert_eq!(status, 200);
@@ -243,7 +247,7 @@ mod tests {
 
     #[test]
     fn readiness_is_that_of_the_role_once_there_is_one() {
-        let admin = Admin::new("waiting for the log", Tracer::off(), CancellationToken::new());
+        let admin = Admin::new("node", "waiting for the log", Tracer::off(), CancellationToken::new());
         assert_eq!((admin.state().0)(), Err("waiting for the log".to_owned()));
         admin.follows(Arc::new(|| Ok(())), Arc::new(|| Some("look".to_owned())));
         assert_eq!(((admin.state().0)(), (admin.state().1)()), (Ok(()), Some("look".to_owned())));

@@ -11,10 +11,13 @@
 //!   Twitch.
 //! - Renderers draw `message.fragments`. `user_badges` with `broadcaster` marks the presenter. The attributes `color`
 //!   and `badges` fill `user_color` and `user_badges`. There is no place for the message that a message answers.
+//! - An emote is a fragment with its id, which a renderer looks up at Twitch: one that is unknown there is drawn as its
+//!   text. Its place is in `emoticons` as well, in code points, with the end that TwitchDownloader itself writes: one
+//!   more than the start and the UTF-16 units of the text.
 
 use std::borrow::Cow;
 
-use chat::Role;
+use chat::{Role, fragments};
 use jiff::Timestamp;
 use mongodb::bson::Bson;
 use serde::Serialize;
@@ -94,6 +97,23 @@ impl Comments {
             Role::Viewer => None,
         };
         let badges = role.into_iter().chain(badges(message)).collect();
+        let emotes = message.emotes();
+        let mut fragments: Vec<Fragment<'_>> = fragments(message.text(), &emotes)
+            .into_iter()
+            .map(|(text, emote)| Fragment { text, emoticon: emote.map(|emote| Emoticon { id: &emote.id }) })
+            .collect();
+        // A text that has been removed is still a text.
+        if fragments.is_empty() {
+            fragments.push(Fragment { text: "", emoticon: None });
+        }
+        let mut begin = 0;
+        let mut emoticons = Vec::with_capacity(emotes.len());
+        for Fragment { text, emoticon } in &fragments {
+            if let Some(Emoticon { id }) = emoticon {
+                emoticons.push(PlacedEmoticon { id, begin, end: begin + text.encode_utf16().count() + 1 });
+            }
+            begin += text.chars().count();
+        }
         let comment = Comment {
             id: &message.id,
             created_at: time(message.sent_at.timestamp_millis()),
@@ -111,10 +131,10 @@ impl Comments {
             message: Message {
                 body: message.text(),
                 bits_spent: 0,
-                fragments: [Fragment { text: message.text(), emoticon: None }],
+                fragments,
                 user_badges: badges,
                 user_color: color(message),
-                emoticons: [],
+                emoticons,
             },
         };
         text.extend_from_slice(json(&comment).as_bytes());
@@ -185,16 +205,30 @@ struct Commenter<'a> {
 struct Message<'a> {
     body: &'a str,
     bits_spent: i32,
-    fragments: [Fragment<'a>; 1],
+    fragments: Vec<Fragment<'a>>,
     user_badges: Vec<Badge<'a>>,
     user_color: Option<&'a str>,
-    emoticons: [(); 0],
+    emoticons: Vec<PlacedEmoticon<'a>>,
 }
 
 #[derive(Serialize)]
 struct Fragment<'a> {
     text: &'a str,
-    emoticon: Option<&'a str>,
+    emoticon: Option<Emoticon<'a>>,
+}
+
+#[derive(Serialize)]
+struct Emoticon<'a> {
+    #[serde(rename = "emoticon_id")]
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct PlacedEmoticon<'a> {
+    #[serde(rename = "_id")]
+    id: &'a str,
+    begin: usize,
+    end: usize,
 }
 
 #[derive(Serialize)]
@@ -249,7 +283,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::mongo::documents::PositionDocument;
+    use crate::mongo::documents::{EmoteDocument, PositionDocument};
 
     fn recording(room: i64, nickname: &str) -> Recording {
         Recording {
@@ -276,6 +310,7 @@ mod tests {
             flags: Vec::new(),
             reply_to: None,
             attributes: None,
+            emotes: None,
             notice: false,
             released: false,
             deleted: None,
@@ -332,6 +367,34 @@ mod tests {
             [doc! {}, doc! { "color": "red", "badges": "gold" }, doc! { "color": 7_i64 }, doc! { "color": "#00C85G" }]
         {
             assert_eq!(drawn(other), (json!(null), json!([moderator])));
+        }
+    }
+
+    #[test]
+    fn emotes_are_fragments_and_emoticons() {
+        let emote = |id: &str, start, end| EmoteDocument { id: id.to_owned(), start, end };
+        let drawn = |text: &str, emotes: Vec<EmoteDocument>| {
+            let message = MessageDocument { emotes: Some(emotes), ..message(Role::Viewer, "n", text) };
+            let message = &file(&recording(42, "n"), &[message])["comments"][0]["message"];
+            assert_eq!(message["body"], text);
+            (message["fragments"].clone(), message["emoticons"].clone())
+        };
+        let text = |text: &str| json!({ "text": text, "emoticon": null });
+        let picture = |text: &str, id: &str| json!({ "text": text, "emoticon": { "emoticon_id": id } });
+        assert_eq!(
+            drawn("🎉안녕 wave🎉", vec![emote("hi", 1, 3), emote("wave", 4, 8), emote("tada", 8, 9)]),
+            (
+                json!([text("🎉"), picture("안녕", "hi"), text(" "), picture("wave", "wave"), picture("🎉", "tada")]),
+                json!([
+                    { "_id": "hi", "begin": 1, "end": 4 },
+                    { "_id": "wave", "begin": 4, "end": 9 },
+                    { "_id": "tada", "begin": 8, "end": 11 },
+                ])
+            )
+        );
+        // Whoever wrote such a range: it is not in the text.
+        for stray in [emote("a", -1, 1), emote("a", 1, 9), emote("a", 1, 1), emote("a", 0, 1 << 40)] {
+            assert_eq!(drawn("hi", vec![stray]), (json!([text("hi")]), json!([])));
         }
     }
 

@@ -178,6 +178,12 @@ impl MessageTracer {
             TraceRight::Own(refusal) => Err(refusal.clone()),
         }
     }
+
+    /// Whether the caller belongs to the platform. Anybody presents a room and appoints its moderators, and names of
+    /// nodes may be internal.
+    pub(super) fn is_of_platform(&self) -> bool {
+        self.caller.has(MODERATE) || self.caller.has(READ)
+    }
 }
 
 impl FromRequestParts<Arc<AppState>> for MessageTracer {

@@ -1,6 +1,6 @@
 //! Parts that several answers share.
 
-use chat::Role;
+use chat::{Emote, Role};
 use mongodb::bson::deserialize_from_document;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -39,6 +39,9 @@ pub(super) struct MessageBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
     attributes: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Emotes>, nullable = false)]
+    emotes: Option<Vec<Emote>>,
     /// Whether it is a notice, which a moderator posted to everybody in the room.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
@@ -76,6 +79,7 @@ pub(super) struct UserBody {
 impl MessageBody {
     /// `sight`: how much the caller sees.
     pub(super) fn new(document: MessageDocument, sight: Sight) -> MessageBody {
+        let emotes = Some(document.emotes()).filter(|emotes| !emotes.is_empty());
         let MessageDocument { id, presenter_idx, user_idx, nickname, role, message, .. } = document;
         let MessageDocument { sent_at, position, flags, reply_to, attributes, notice, deleted, .. } = document;
         MessageBody {
@@ -88,6 +92,7 @@ impl MessageBody {
             flags,
             reply_to,
             attributes: attributes.and_then(|attributes| deserialize_from_document(attributes).ok()),
+            emotes,
             notice,
             deleted: deleted.filter(|_| sight == Sight::Everything).map(DeletionBody::from),
         }
@@ -96,7 +101,7 @@ impl MessageBody {
 
 /// A message as a row of a spreadsheet.
 impl MessageBody {
-    pub(super) const COLUMNS: [&str; 15] = [
+    pub(super) const COLUMNS: [&str; 16] = [
         "id",
         "position",
         "presenterIdx",
@@ -112,12 +117,14 @@ impl MessageBody {
         "replyTo",
         "attributes",
         "notice",
+        "emotes",
     ];
 
-    pub(super) fn row(self) -> [String; 15] {
+    pub(super) fn row(self) -> [String; 16] {
         let MessageBody { id, position, presenter_idx, user, text, sent_at, flags, .. } = self;
-        let MessageBody { reply_to, attributes, notice, deleted, .. } = self;
+        let MessageBody { reply_to, attributes, emotes, notice, deleted, .. } = self;
         let attributes = attributes.map(|attributes| Value::Object(attributes).to_string()).unwrap_or_default();
+        let emotes = emotes.and_then(|emotes| serde_json::to_string(&emotes).ok()).unwrap_or_default();
         let role = serde_json::to_value(user.role).ok().and_then(|role| role.as_str().map(str::to_owned));
         let (deleted_at, deleted_by, reason) = match deleted {
             Some(DeletionBody { at, by, reason, decision: _ }) => (at, by.idx.to_string(), reason.unwrap_or_default()),
@@ -139,6 +146,7 @@ impl MessageBody {
             reply_to.unwrap_or_default(),
             cell(&attributes),
             if notice { "true".to_owned() } else { String::new() },
+            cell(&emotes),
         ]
     }
 }

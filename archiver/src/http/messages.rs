@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use super::access::{Caller, RoomReader, Sight, UserReader};
 use super::attribute::AttributeParameter;
 use super::bodies::MessageBody;
+use super::emote::EmoteParameter;
 use super::parameters::{OrderParameter, PageQuery, Query, SpanQuery, strict_id};
 use super::path::{MessagePath, RoomPath, UserPath};
 use super::refusal::Refusal;
@@ -45,6 +46,9 @@ pub(super) struct FilterQuery {
     /// message of the time span is searched.
     #[param(value_type = Option<schemas::AttributeFilter>, inline, nullable = false)]
     attribute: Option<AttributeParameter>,
+    /// The id of an emote in the text. Every message of the time span is searched.
+    #[param(value_type = Option<schemas::EmoteId>, inline, nullable = false)]
+    emote: Option<EmoteParameter>,
     /// Deleted messages, which are left out by default: `include` adds them, `only` leaves out all others. For
     /// moderators.
     #[param(inline, nullable = false)]
@@ -251,6 +255,7 @@ impl FilterQuery {
             text: self.text.map(SearchText::folded),
             flag: self.flag,
             attribute: self.attribute.map(AttributeParameter::into_match),
+            emote: self.emote.map(EmoteParameter::into_id),
             deleted,
             order: self.order.map_or(Order::Asc, OrderParameter::order),
         })

@@ -1,9 +1,10 @@
 //! How values of the read API look in the OpenAPI document. Those of the domain are the same for all roles.
 
+use chat::LONGEST_EMOTE_ID;
 use utoipa::openapi::schema::SchemaFormat;
 use web::openapi::schema;
 use web::openapi::schemas::string;
-pub(super) use web::openapi::schemas::{EventId, Position, PresenterIdx, Role, Time, UserIdx};
+pub(super) use web::openapi::schemas::{Emotes, EventId, Position, PresenterIdx, Role, Time, UserIdx};
 
 /// 1,100: three names, and a value as long as attributes may be.
 pub(super) const LONGEST_ATTRIBUTE_FILTER: usize = 1_100;
@@ -33,6 +34,14 @@ schema!(
         .max_length(Some(LONGEST_ATTRIBUTE_FILTER))
         .description(Some("The name of an attribute, a colon, and the value."))
         .examples(["color:#00C853"])
+);
+
+schema!(
+    pub(super) EmoteId,
+    string()
+        .pattern(Some(format!("^[A-Za-z0-9][A-Za-z0-9_-]{{0,{}}}$", LONGEST_EMOTE_ID - 1)))
+        .description(Some("The platform's id of an emote."))
+        .examples(["wave"])
 );
 
 schema!(

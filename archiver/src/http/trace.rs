@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use chat::{Body, EventId, Position, PresenterIdx};
 use jiff::Timestamp;
 use mongodb::bson::DateTime;
-use nats::{Entry, Lookup, SavedCursor};
+use nats::{LookedUp, Lookup, SavedCursor};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
@@ -85,6 +85,11 @@ struct AcceptedBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     stored_at: Option<String>,
+    /// For the scopes `chat:read` and `chat:moderate`: the node of ingest that accepted it, by its `node.name`. Absent:
+    /// as `storedAt`, or a node of an earlier version accepted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    node: Option<String>,
 }
 
 /// The message on its way to the presenter.
@@ -186,23 +191,26 @@ async fn trace_message(
     let room = tracer.room;
     // Before the message is read: whatever is archived by then is in what is read.
     let archived = app.archived(room);
-    let trace = match trace::message(&app.database, room.get(), message_id).await? {
+    let mut trace = match trace::message(&app.database, room.get(), message_id).await? {
         Some(message) => {
             let sight = tracer.sight(message.user_idx)?;
             let position = first_place(&app, room, message_id, &message, archived).await?;
             of_archived(&app, room, message, position, sight).await?
         }
         None => {
-            let entry = in_log(&app, room, message_id, position).await?;
-            let author = match entry.body() {
+            let found = in_log(&app, room, message_id, position).await?;
+            let author = match found.entry.body() {
                 Ok(Body::MessagePosted(posted)) => posted.user.idx,
                 Ok(Body::MessageReleased(released)) => released.posted.user.idx,
                 _ => return Err(Refusal::MessageNotFound),
             };
             tracer.sight(author.get())?;
-            of_unarchived(&app, room, &entry).await
+            of_unarchived(&app, room, found).await
         }
     };
+    if !tracer.is_of_platform() {
+        trace.accepted.node = None;
+    }
     Ok(Json(trace))
 }
 
@@ -232,7 +240,8 @@ async fn of_archived(
         accepted: AcceptedBody {
             position: position.to_string(),
             sent_at: time(message.sent_at),
-            stored_at: stored.map(millis),
+            stored_at: stored.as_ref().map(|found| millis(found.entry.stored)),
+            node: stored.and_then(|found| found.node).map(|node| node.to_string()),
         },
         presenter: PresenterBody::from(shown),
         archived: TracedArchiveBody { state: ArchivedState::Archived, at: message.archived_at.map(time) },
@@ -241,7 +250,8 @@ async fn of_archived(
     })
 }
 
-async fn of_unarchived(app: &AppState, room: PresenterIdx, entry: &Entry) -> TraceBody {
+async fn of_unarchived(app: &AppState, room: PresenterIdx, found: LookedUp) -> TraceBody {
+    let LookedUp { entry, node } = found;
     let shown = app.acknowledgements.of(room, entry.position, entry.at).await;
     TraceBody {
         id: entry.id.to_string(),
@@ -250,6 +260,7 @@ async fn of_unarchived(app: &AppState, room: PresenterIdx, entry: &Entry) -> Tra
             position: entry.position.to_string(),
             sent_at: millis(entry.at),
             stored_at: Some(millis(entry.stored)),
+            node: node.map(|node| node.to_string()),
         },
         presenter: PresenterBody::from(shown),
         archived: TracedArchiveBody { state: ArchivedState::NotYet, at: None },
@@ -271,20 +282,25 @@ async fn first_place(
     let Some(archived) = archived.filter(|archived| *archived < message.position) else { return Ok(known) };
     let finding = app.log.find_event(room, id, archived.sequence.unsigned_abs(), MOST_BATCHES);
     Ok(match timeout(BATCH_WITHIN, finding).await {
-        Ok(Ok(Lookup::Found(entry))) => known.min(entry.position),
+        Ok(Ok(Lookup::Found(found))) => known.min(found.entry.position),
         _ => known,
     })
 }
 
-/// When the log stored the message, if it still has it.
-async fn stored(app: &AppState, position: Position, id: &str) -> Option<Timestamp> {
-    let entry = timeout(BATCH_WITHIN, app.log.event_at(position)).await.ok()?.ok()??;
-    (entry.id.to_string() == id).then_some(entry.stored)
+/// The message in the log, if it still has it.
+async fn stored(app: &AppState, position: Position, id: &str) -> Option<LookedUp> {
+    let found = timeout(BATCH_WITHIN, app.log.event_at(position)).await.ok()?.ok()??;
+    (found.entry.id.to_string() == id).then_some(found)
 }
 
 /// The message in the part of the log that is not archived. What is archived and has no document was erased, or has
 /// outlived its retention.
-async fn in_log(app: &AppState, room: PresenterIdx, id: EventId, position: Option<Position>) -> Result<Entry, Refusal> {
+async fn in_log(
+    app: &AppState,
+    room: PresenterIdx,
+    id: EventId,
+    position: Option<Position>,
+) -> Result<LookedUp, Refusal> {
     let unreadable = |error: nats::Error| {
         tracing::warn!(%error, "cannot look for a message in the log: {error}");
         Refusal::LogUnreadable
@@ -294,12 +310,12 @@ async fn in_log(app: &AppState, room: PresenterIdx, id: EventId, position: Optio
         Some(position) if position.sequence <= archived => None,
         Some(position) => app.log.event_at(position).await.map_err(unreadable)?,
         None => match app.log.find_event(room, id, archived, MOST_BATCHES).await.map_err(unreadable)? {
-            Lookup::Found(entry) => Some(*entry),
+            Lookup::Found(found) => Some(*found),
             Lookup::Missing => None,
             Lookup::TooFar => return Err(Refusal::ArchiveBehind),
         },
     };
-    let found = found.filter(|entry| entry.id == id && entry.presenter == Some(room));
+    let found = found.filter(|LookedUp { entry, .. }| entry.id == id && entry.presenter == Some(room));
     found.ok_or(Refusal::MessageNotFound)
 }
 

@@ -40,7 +40,7 @@ impl Turns {
         Turn { _all, _own }
     }
 
-    /// Waits for a turn if the search needs one: texts and attributes are searched without an index.
+    /// Waits for a turn if the search needs one: texts, attributes and emotes are searched without an index.
     pub(super) async fn for_search(&self, user: i64, selection: &Selection) -> Option<Turn> {
         if selection.is_scan { Some(self.take(user).await) } else { None }
     }

@@ -1,7 +1,7 @@
 //! The stored documents. Analysts and later versions depend on these formats: `docs/reference/archive-schema.md`
 //! describes them, and snapshots pin them. They are converted to and from events by hand.
 
-use chat::{Position, Role, SweepRule, User};
+use chat::{Emote, Position, Role, SweepRule, User};
 use mongodb::bson::{Bson, DateTime, Document};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,9 @@ pub(crate) struct MessageDocument {
     /// the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attributes: Option<Document>,
+    /// The emotes in the text. None: there are none, or they have been removed with the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) emotes: Option<Vec<EmoteDocument>>,
     /// Whether it is a notice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) notice: bool,
@@ -62,6 +65,19 @@ impl MessageDocument {
     pub(crate) fn text(&self) -> &str {
         self.message.as_deref().unwrap_or_default()
     }
+
+    /// The emotes in the text.
+    pub(crate) fn emotes(&self) -> Vec<Emote> {
+        self.emotes.iter().flatten().filter_map(EmoteDocument::emote).collect()
+    }
+}
+
+/// A range of the text, in code points. It has those from `start`, and not `end`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EmoteDocument {
+    pub(crate) id: String,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
 }
 
 /// An event's position in the log. MongoDB compares embedded documents member by member in this order, so the field can
@@ -246,6 +262,20 @@ impl From<PositionDocument> for Bson {
     fn from(position: PositionDocument) -> Bson {
         let PositionDocument { epoch, sequence, index } = position;
         Bson::Document(mongodb::bson::doc! { "epoch": epoch, "sequence": sequence, "index": index })
+    }
+}
+
+impl From<&Emote> for EmoteDocument {
+    fn from(Emote { id, start, end }: &Emote) -> EmoteDocument {
+        EmoteDocument { id: id.clone(), start: i64::from(*start), end: i64::from(*end) }
+    }
+}
+
+impl EmoteDocument {
+    /// The emote. None if something else changed it.
+    pub(crate) fn emote(&self) -> Option<Emote> {
+        let EmoteDocument { id, start, end } = self;
+        Some(Emote { id: id.clone(), start: u32::try_from(*start).ok()?, end: u32::try_from(*end).ok()? })
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Criteria {
     /// A label of the word filter or of the review.
     pub(crate) flag: Option<String>,
     pub(crate) attribute: Option<AttributeMatch>,
+    /// The id of an emote in the text.
+    pub(crate) emote: Option<String>,
     pub(crate) deleted: Deleted,
     pub(crate) order: Order,
 }
@@ -109,8 +111,9 @@ impl Criteria {
         };
         filter.extend(self.flag.map(|flag| ("flags".to_owned(), flag.into())));
         filter.extend(self.span.filter().map(|range| ("sentAt".to_owned(), range)));
-        let is_scan = self.text.is_some() || self.attribute.is_some();
+        let is_scan = self.text.is_some() || self.attribute.is_some() || self.emote.is_some();
         filter.extend(self.attribute.map(|attribute| attribute.filter()));
+        filter.extend(self.emote.map(|id| ("emotes.id".to_owned(), id.into())));
         Selection { sequence, bounds, order: self.order, filter, text: self.text, is_scan }
     }
 }

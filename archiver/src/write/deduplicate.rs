@@ -32,7 +32,7 @@ pub(crate) trait EventDocument: Serialize + DeserializeOwned + Clone + Send + Sy
 }
 
 impl EventDocument for MessageDocument {
-    const OPTIONAL: &[&str] = &["replyTo", "attributes", "released"];
+    const OPTIONAL: &[&str] = &["replyTo", "attributes", "emotes", "released"];
     const FORGETTABLE: Option<&str> = Some("message");
 
     fn id(&self) -> &str {

@@ -143,6 +143,7 @@ impl World {
 /// The user's token, valid for an hour.
 pub(super) fn token(user: i64) -> String {
     let (nickname, email) = (format!("user{user}"), "user@example.com".to_owned());
-    let identity = web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new(), attributes: None };
+    let identity =
+        web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new(), attributes: None, emotes: None };
     web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, Duration::from_secs(3_600))
 }

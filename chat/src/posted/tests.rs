@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::scanner::SAFE_DIGITS;
 use super::*;
-use crate::{Attributes, Body, Event, EventKind, Head};
+use crate::{Attributes, Body, Emote, Emotes, Event, EventKind, Head};
 
 /// Reads a line by serde alone.
 fn slow(line: &[u8]) -> Option<Event> {
@@ -25,12 +25,16 @@ fn event() -> impl Strategy<Value = Event> {
     let flags = prop::collection::vec(any::<String>(), 0..3);
     let reply_to = prop::option::of(any::<u128>());
     let attributes = prop::option::weighted(0.2, prop::collection::btree_map("[a-z]{1,4}", "[a-z\"\\\\]{0,4}", 0..3));
-    let message =
-        (user, any::<String>(), flags, reply_to, attributes).prop_map(|(user, text, flags, reply_to, attributes)| {
+    let emote = (any::<String>(), any::<u32>(), any::<u32>()).prop_map(|(id, start, end)| Emote { id, start, end });
+    let emotes = prop::option::weighted(0.2, prop::collection::vec(emote, 0..3));
+    let message = (user, any::<String>(), flags, reply_to, attributes, emotes).prop_map(
+        |(user, text, flags, reply_to, attributes, emotes)| {
             let reply_to = reply_to.map(|id| EventId(Uuid::from_u128(id)));
             let attributes = attributes.map(|members| Attributes::parse(&serde_json::json!(members)).unwrap());
-            MessagePosted { flags, reply_to, attributes, ..MessagePosted::new(user, text) }
-        });
+            let emotes = emotes.map(Emotes::from);
+            MessagePosted { flags, reply_to, attributes, emotes, ..MessagePosted::new(user, text) }
+        },
+    );
     // From the year 0 to the end of 9999.
     let at = -62_167_219_200_000..253_402_207_199_999_i64;
     let request = prop::option::of((any::<u128>(), any::<String>()));
@@ -72,12 +76,13 @@ proptest! {
     fn the_scanner_reads_written_lines_as_serde_does(event in event()) {
         let line = event.to_line();
         prop_assert_eq!(&line, &event.serialized());
-        // Larger numbers and attributes are left to serde.
+        // Larger numbers, attributes and emotes are left to serde.
         let is_small = |idx: i64| idx < 10_i64.pow(SAFE_DIGITS as u32);
         let Body::MessagePosted(message) = &event.body else { panic!("it is a message") };
         let is_scanned = is_small(message.user.idx.get())
             && event.presenter.is_some_and(|room| is_small(room.get()))
-            && message.attributes.is_none();
+            && message.attributes.is_none()
+            && message.emotes.is_none();
         prop_assert_eq!(PostedLine::scan(&line).is_some(), is_scanned);
         prop_assert_eq!(slow(&line), Some(event.clone()));
         prop_assert_eq!(Event::from_line(&line), Ok(event));
@@ -141,6 +146,7 @@ fn another_form_is_left_to_serde() {
         ("\"a b\"", r#""a b","replyTo":null"#),
         ("\"a b\"", r#""a b","replyTo":"019AB5A0-8000-7000-8000-00000000000A""#),
         ("\"a b\"", r#""a b","attributes":{"color":"red"}"#),
+        ("\"a b\"", r#""a b","emotes":[{"id":"a","start":0,"end":1}]"#),
     ] {
         let line = LINE.replace(from, to);
         assert_ne!(line, LINE, "{from}");

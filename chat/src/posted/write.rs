@@ -16,7 +16,7 @@ const FRAME_BYTES: usize = 256;
 /// The line. `None`: the time is not one of four-digit years and whole milliseconds, and serde writes the line.
 pub(crate) fn posted_line(event: &Event, message: &MessagePosted) -> Option<Vec<u8>> {
     let Event { id: EventId(id), presenter, at, belated, request, .. } = event;
-    let MessagePosted { user, text, flags, reply_to, attributes } = message;
+    let MessagePosted { user, text, flags, reply_to, attributes, emotes } = message;
     let mut line = Line(Vec::with_capacity(FRAME_BYTES + user.nickname.len() + text.len()));
     line.add(r#"{"v":1,"id":""#);
     line.uuid(*id);
@@ -64,6 +64,10 @@ pub(crate) fn posted_line(event: &Event, message: &MessagePosted) -> Option<Vec<
     if let Some(attributes) = attributes {
         line.add(r#","attributes":"#);
         line.add(attributes.as_json());
+    }
+    if let Some(emotes) = emotes {
+        line.add(r#","emotes":"#);
+        line.add(&serde_json::to_string(emotes).ok()?);
     }
     line.add("}");
     Some(line.0)

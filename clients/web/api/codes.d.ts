@@ -15,6 +15,8 @@ export type Code =
   | 'category_invalid'
   | 'cursor_invalid'
   | 'decision_rate_limited'
+  | 'emotes_forbidden'
+  | 'emotes_invalid'
   | 'first_seen_unknown'
   | 'forbidden'
   | 'forward_invalid'

@@ -48,7 +48,7 @@ export class Ingest {
 
   /** @param {number} room @param {string} text @param {import('./index.d.ts').MessageOptions} [options] */
   post(room, text, options) {
-    return this.#submit('POST', MESSAGES, { presenterIdx: room }, options, { text, replyTo: options?.replyTo, attributes: options?.attributes });
+    return this.#submit('POST', MESSAGES, { presenterIdx: room }, options, { text, replyTo: options?.replyTo, attributes: options?.attributes, emotes: options?.emotes });
   }
 
   /** @param {number} room @param {string} idempotencyKey @param {import('./index.d.ts').CallOptions} [options] */

@@ -73,6 +73,8 @@ export interface MessageOptions extends PostOptions {
   replyTo?: string;
   /** With the scope `chat:attributes` only. */
   attributes?: Record<string, unknown>;
+  /** With that scope, or if the token names them. */
+  emotes?: Emote[];
 }
 
 export interface DecisionOptions extends PostOptions {
@@ -163,6 +165,16 @@ export interface Ban {
   reason?: string;
 }
 
+/** A part of a message's text that pages show as a picture: `[...text].slice(start, end).join('')`. */
+export interface Emote {
+  /** The platform's id of the emote. */
+  id: string;
+  /** In code points, from 0. */
+  start: number;
+  /** The first code point behind it. */
+  end: number;
+}
+
 /** A message that waits for a moderator. */
 export interface Held {
   id: string;
@@ -175,6 +187,7 @@ export interface Held {
   flags?: string[];
   replyTo?: string;
   attributes?: Record<string, unknown>;
+  emotes?: Emote[];
 }
 
 export interface Moderator {
@@ -260,6 +273,8 @@ export interface Message {
   replyTo?: string;
   /** What the platform says about the message or its author. */
   attributes?: Record<string, unknown>;
+  /** Which parts of the text are emotes, in its order. */
+  emotes?: Emote[];
   /** It is a notice, which a moderator posted to everybody in the room. */
   notice?: true;
   /** Only with `deleted` or `decision` in the search. */
@@ -289,6 +304,8 @@ export interface ExportSearch extends Span, CallOptions {
   flag?: string;
   /** An attribute and its value: `color:#00C853`. */
   attribute?: string;
+  /** The id of an emote in the text. */
+  emote?: string;
   deleted?: 'include' | 'only';
   /** The id of the decision that deleted the messages. */
   decision?: string;
@@ -339,8 +356,11 @@ export interface ReportedMessage {
 export interface Trace {
   id: string;
   presenterIdx: UserIdx;
-  /** `storedAt`: the fsync of the log. Absent once the log no longer has the message. */
-  accepted: { position: string; sentAt: string; storedAt?: string };
+  /**
+   * `storedAt`: the fsync of the log. Absent once the log no longer has the message. `node`: for the scopes
+   * `chat:read` and `chat:moderate`, the node of ingest that accepted it.
+   */
+  accepted: { position: string; sentAt: string; storedAt?: string; node?: string };
   /** `acknowledged` only if the presenter's page acknowledged. `position` and `savedAt` are of the saved cursor. */
   presenter: { state: 'acknowledged' | 'written' | 'not_yet' | 'unknown'; position?: string; savedAt?: string };
   archived: { state: 'archived' | 'not_yet'; at?: string };

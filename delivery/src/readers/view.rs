@@ -28,7 +28,8 @@ pub(crate) enum View {
 }
 
 /// The members of messages and notices, besides `flags`.
-const OF_MESSAGES: [&str; 9] = ["v", "id", "type", "presenterIdx", "at", "user", "text", "replyTo", "attributes"];
+const OF_MESSAGES: [&str; 10] =
+    ["v", "id", "type", "presenterIdx", "at", "user", "text", "replyTo", "attributes", "emotes"];
 
 /// The decisions that viewers see.
 const DECISIONS: [&str; 9] = [

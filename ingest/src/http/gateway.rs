@@ -143,6 +143,7 @@ impl Gateway {
             email: decoded(single(headers, EMAIL)?).ok_or(ForwardError::Malformed(EMAIL))?,
             scopes: self.scopes(headers)?,
             attributes: None,
+            emotes: None,
         }))
     }
 

@@ -62,7 +62,7 @@ pub fn document() -> String {
         role: "ingest",
         description: include_str!("openapi/description.md"),
         scopes: "moderating any room takes the scope `chat:moderate`; the room's presenter and moderators need none. A post with \
-                 attributes takes `chat:attributes`.",
+                 attributes takes `chat:attributes`, and so does one with emotes that the token does not name.",
         tags: json!([
             { "name": "messages", "description": "Post and delete messages, and look up requests." },
             { "name": "holds", "description": "Release or deny messages that wait for a moderator." },

@@ -27,7 +27,7 @@ pub(crate) trait Message: Shape {
     fn into_text(self) -> Value;
 
     /// What the body says beside the text. The original's has nothing.
-    fn take_extras(&mut self, _sender: &Sender) -> Result<Option<Box<Extras>>, Refusal> {
+    fn extras(&self, _sender: &Sender) -> Result<Option<Box<Extras>>, Refusal> {
         Ok(None)
     }
 
@@ -77,11 +77,11 @@ async fn read_and_accept<M: Message>(
             return Err(refusal);
         }
     };
-    let mut message: M = ingest.body(&sender, body::json(parts, body, ingest.body_deadline)).await?;
+    let message: M = ingest.body(&sender, body::json(parts, body, ingest.body_deadline)).await?;
     let _permit = ingest.permit()?;
     let presenter = message.room(room, &sender)?;
     *author = Some((presenter, sender.idx));
-    let extras = message.take_extras(&sender)?;
+    let extras = message.extras(&sender)?;
     let text = match message.into_text() {
         Value::Null => return Err(Refusal::TextMissing(M::TEXT)),
         Value::String(text) => Text::from_string(text)?,

@@ -94,7 +94,7 @@ impl Ingest {
         &self,
         sender: &Sender,
         presenter: PresenterIdx,
-        (text, extras): (Text, Option<Box<Extras>>),
+        (text, mut extras): (Text, Option<Box<Extras>>),
         assigned: &AssignedId,
     ) -> Result<(Stored, Option<Quota>), Refusal> {
         self.check_caught_up()?;
@@ -106,7 +106,8 @@ impl Ingest {
         if settings.presenter_only && role == Role::Viewer {
             return Err(Refusal::PresenterOnly);
         }
-        if settings.emoji_only && role == Role::Viewer && !text.is_emoji_only() {
+        let emotes = extras.as_ref().and_then(|extras| extras.emotes());
+        if settings.emoji_only && role == Role::Viewer && !text.is_emoji_only(emotes) {
             return Err(Refusal::EmojiOnly);
         }
         if settings.links == Links::Trusted && role == Role::Viewer && text.has_link() {
@@ -119,17 +120,18 @@ impl Ingest {
         let reservation = self.replay.limits.admit(&ask, settings)?;
         // After the limits: each new room that a sender posts to causes a request to the room server.
         self.check_is_live(presenter).await?;
-        let mut judged = self.word_filter.judge(text, &current)?;
+        let mut judged = self.word_filter.judge(text, extras.as_deref_mut(), &current)?;
         // Who could release a message need not wait for a moderator.
         judged.is_held &= role == Role::Viewer;
         let user = sender.user(role);
-        let Judged { text, flags, is_held } = self.reviewed(assigned.id, presenter, &user, judged).await?;
+        let reviewed = self.reviewed(assigned.id, presenter, &user, judged, extras.as_deref_mut()).await?;
+        let Judged { text, flags, is_held } = reviewed;
         // A ban holds within a second, however long the room server and the review hook took.
         let at = now();
         self.check_is_not_banned(presenter, sender, at)?;
 
-        let (reply_to, attributes) = Extras::of(extras, sender);
-        let message = MessagePosted { user, text: text.into_string(), flags, reply_to, attributes };
+        let mut message = MessagePosted { flags, ..MessagePosted::new(user, text.into_string()) };
+        Extras::add_to(extras, sender, &mut message);
         let is_held = self.is_held_by_a_sweep(presenter, &message, at)? || is_held;
         let body = if is_held { self.held(assigned.id, presenter, message)? } else { Body::MessagePosted(message) };
         let quota = reservation.quota;
@@ -171,6 +173,7 @@ impl Ingest {
         presenter: PresenterIdx,
         user: &User,
         mut judged: Judged,
+        extras: Option<&mut Extras>,
     ) -> Result<Judged, Refusal> {
         let Some(review) = &self.review else { return Ok(judged) };
         let question = Question { id, presenter, user, text: judged.text.as_str(), flags: &judged.flags };
@@ -178,7 +181,12 @@ impl Ingest {
         let verdict = Box::pin(review.ask(&question)).await;
         match verdict {
             Verdict::Allow => {}
-            Verdict::Replace(text) => judged.text = text,
+            Verdict::Replace(text) => {
+                if let Some(extras) = extras {
+                    extras.replace(judged.text.as_str(), text.as_str());
+                }
+                judged.text = text;
+            }
             Verdict::Hold => judged.is_held = true,
             Verdict::Deny { reason } => return Err(Refusal::Denied { reason }),
             Verdict::Unavailable(Fallback::Deny) => return Err(Refusal::ReviewUnavailable),

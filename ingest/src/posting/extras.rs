@@ -1,8 +1,10 @@
-//! What a post says beside its text: the message that it answers, and attributes. Attributes are the platform's word,
-//! so the body of a post gives them only with the scope `chat:attributes`. A token can carry them for each message of
-//! its user.
+//! What a post says beside its text: the message that it answers, attributes, and which parts of the text are emotes.
+//! Attributes and emotes are the platform's word, so the body of a post gives them only with the scope
+//! `chat:attributes`. A token can carry attributes for each message of its user, and name the emotes that the user has.
 
-use chat::{Attributes, EventId};
+use std::ops::Not;
+
+use chat::{Attributes, Edit, Emotes, EventId, MessagePosted};
 use serde_json::{Value, json};
 
 use crate::refusal::Refusal;
@@ -14,13 +16,26 @@ pub(crate) struct Extras {
     reply_to: Option<EventId>,
     /// None: those of the sender's token. Empty: none.
     attributes: Option<Attributes>,
+    /// Of the text that is to be stored.
+    emotes: Option<Emotes>,
+}
+
+/// Those members as they came; null is absent.
+#[derive(Debug)]
+pub(crate) struct Sent<'a> {
+    pub(crate) reply_to: &'a Value,
+    pub(crate) attributes: &'a Value,
+    pub(crate) emotes: &'a Value,
+    /// The text that the emotes are in. A value that is no text is refused elsewhere.
+    pub(crate) text: &'a Value,
 }
 
 impl Extras {
-    /// Parses the members `replyTo` and `attributes`; null is absent. Most posts have neither. Whether there is a
-    /// message to answer is not looked up: it may be older than all that a node remembers.
-    pub(crate) fn parse(reply_to: Value, attributes: &Value, sender: &Sender) -> Result<Option<Box<Extras>>, Refusal> {
-        if reply_to.is_null() && attributes.is_null() {
+    /// Most posts have none of the members. Whether there is a message to answer is not looked up: it may be older than
+    /// all that a node remembers.
+    pub(crate) fn parse(sent: &Sent<'_>, sender: &Sender) -> Result<Option<Box<Extras>>, Refusal> {
+        let Sent { reply_to, attributes, emotes, text } = sent;
+        if reply_to.is_null() && attributes.is_null() && emotes.is_null() {
             return Ok(None);
         }
         let reply_to = match reply_to {
@@ -33,80 +48,66 @@ impl Extras {
             _ if !sender.may_give_attributes() => return Err(Refusal::AttributesForbidden),
             attributes => Some(Attributes::parse(attributes)?),
         };
-        Ok(Some(Box::new(Extras { reply_to, attributes })))
+        let emotes = match text {
+            Value::String(text) => parse_emotes(emotes, text, sender)?,
+            _ => None,
+        };
+        Ok(Some(Box::new(Extras { reply_to, attributes, emotes })))
     }
 
     /// The whole post as text, for its idempotency key. No text of a message has a line feed, and no decision begins
-    /// so.
+    /// so. A post without emotes has the text that an earlier version gave it.
     pub(crate) fn as_request(&self, text: &str) -> String {
-        let Extras { reply_to, attributes } = self;
-        format!("message\n{}", json!([text, reply_to, attributes]))
+        let Extras { reply_to, attributes, emotes } = self;
+        let members = match emotes {
+            None => json!([text, reply_to, attributes]),
+            Some(emotes) => json!([text, reply_to, attributes, emotes]),
+        };
+        format!("message\n{members}")
     }
 
-    /// What the message has: the members of the post, or else the attributes of the sender's token.
-    pub(crate) fn of(extras: Option<Box<Extras>>, sender: &Sender) -> (Option<EventId>, Option<Attributes>) {
-        let (reply_to, given) = extras.map_or((None, None), |extras| (extras.reply_to, extras.attributes));
-        match given {
-            Some(given) => (reply_to, Some(given).filter(|given| !given.is_empty())),
-            None => (reply_to, sender.attributes().cloned()),
-        }
+    /// The emotes in the text.
+    pub(crate) fn emotes(&self) -> Option<&Emotes> {
+        self.emotes.as_ref()
+    }
+
+    /// The text is edited.
+    pub(crate) fn edit(&mut self, text: &str, edits: &[Edit]) {
+        self.emotes = self.emotes.take().map(|emotes| emotes.edited(text, edits)).filter(|emotes| !emotes.is_empty());
+    }
+
+    /// Another text takes its place.
+    pub(crate) fn replace(&mut self, text: &str, other: &str) {
+        self.emotes = self.emotes.take().map(|emotes| emotes.replaced(text, other)).filter(|emotes| !emotes.is_empty());
+    }
+
+    /// Gives the message what the post has, or else the attributes of the sender's token.
+    pub(crate) fn add_to(extras: Option<Box<Extras>>, sender: &Sender, message: &mut MessagePosted) {
+        let given = extras.and_then(|extras| {
+            (message.reply_to, message.emotes) = (extras.reply_to, extras.emotes);
+            extras.attributes
+        });
+        message.attributes = match given {
+            Some(given) => given.is_empty().not().then_some(given),
+            None => sender.attributes().cloned(),
+        };
+    }
+}
+
+/// None: there are none. An empty list claims nothing, so everybody may send it.
+fn parse_emotes(emotes: &Value, text: &str, sender: &Sender) -> Result<Option<Emotes>, Refusal> {
+    match emotes {
+        Value::Null => return Ok(None),
+        Value::Array(none) if none.is_empty() => return Ok(None),
+        _ if !sender.may_give_emotes() => return Err(Refusal::EmotesForbidden),
+        _ => {}
+    }
+    let emotes = Emotes::parse(emotes, text)?;
+    match emotes.iter().find(|emote| !sender.may_give_emote(&emote.id)) {
+        Some(emote) => Err(Refusal::EmoteForbidden(emote.id.clone())),
+        None => Ok(Some(emotes)),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use web::auth::Identity;
-
-    use super::*;
-    use crate::posting::text::{InvalidText, Text};
-
-    fn sender(scope: &str, attributes: Option<&Value>) -> Sender {
-        Sender::new(&Identity {
-            user_idx: 7,
-            nickname: "nick".to_owned(),
-            email: String::new(),
-            scopes: vec![scope.to_owned()],
-            attributes: attributes.map(|attributes| Attributes::parse(attributes).unwrap()),
-        })
-    }
-
-    fn given(value: &Value) -> Option<Attributes> {
-        Some(Attributes::parse(value).unwrap())
-    }
-
-    #[test]
-    fn the_attributes_of_a_post_replace_those_of_the_token() {
-        let (of_token, of_post) = (json!({ "badge": "gold" }), json!({ "amount": 5 }));
-        let service = sender("chat:attributes", Some(&of_token));
-        let parse = |attributes: &Value| Extras::parse(Value::Null, attributes, &service).unwrap();
-        assert_eq!(parse(&Value::Null), None);
-        assert_eq!(Extras::of(None, &service), (None, given(&of_token)));
-        assert_eq!(Extras::of(parse(&of_post), &service), (None, given(&of_post)));
-        assert_eq!(Extras::of(parse(&json!({})), &service), (None, None));
-        let id = EventId::new();
-        let answer = Extras::parse(json!(id), &Value::Null, &service).unwrap();
-        assert_eq!(Extras::of(answer, &service), (Some(id), given(&of_token)));
-    }
-
-    #[test]
-    fn posts_with_different_extras_are_different_requests() {
-        let service = sender("chat:attributes", None);
-        let (one, other) = (json!(EventId::new()), json!(EventId::new()));
-        let posts = [
-            (one.clone(), Value::Null),
-            (other, Value::Null),
-            (one, json!({ "a": 1 })),
-            (Value::Null, json!({ "a": 1 })),
-            (Value::Null, json!({})),
-        ];
-        let mut requests = std::collections::HashSet::new();
-        for (reply_to, attributes) in posts {
-            for text in ["hi", "decision"] {
-                let extras = Extras::parse(reply_to.clone(), &attributes, &service).unwrap().unwrap();
-                let request = extras.as_request(text);
-                assert_eq!(Text::parse(&request), Err(InvalidText::Forbidden), "{request}");
-                assert!(requests.insert(request));
-            }
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@
 //! sentinels.
 
 pub(crate) use chat::settings::LONGEST_TEXT;
+use chat::{Edit, Emotes, fragments};
 use unicode_segmentation::UnicodeSegmentation;
 use words::{is_forbidden, is_invisible};
 
@@ -49,9 +50,15 @@ impl Text {
         is_longer(&self.0, most)
     }
 
-    /// Whether it has nothing but emoji and blanks.
-    pub(crate) fn is_emoji_only(&self) -> bool {
-        emoji::are_all(&self.0)
+    /// Whether it has nothing but emoji, these emotes and blanks.
+    pub(crate) fn is_emoji_only(&self, emotes: Option<&Emotes>) -> bool {
+        match emotes {
+            None => emoji::are_all(&self.0),
+            Some(emotes) => {
+                let between = fragments(&self.0, emotes).into_iter().filter(|(_, emote)| emote.is_none());
+                between.into_iter().all(|(between, _)| emoji::are_all(between))
+            }
+        }
     }
 
     /// Whether it has the address of a page or a mailbox.
@@ -66,6 +73,12 @@ impl Text {
     /// The text with stars in place of the matches. It is still visible, so it stays valid.
     pub(crate) fn masked(&self, found: &[words::Match]) -> Text {
         Text(words::mask(&self.0, found))
+    }
+
+    /// What masking these matches changes: a star stands for each character.
+    pub(crate) fn mask_edits(&self, found: &[words::Match]) -> Vec<Edit> {
+        let stars = |found: &words::Match| self.0[found.range.clone()].graphemes(true).count();
+        found.iter().map(|found| Edit { range: found.range.clone(), code_points: stars(found) }).collect()
     }
 
     pub(crate) fn into_string(self) -> String {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use words::{Filter, List, Match};
 
 use crate::moderation::rules::CurrentRules;
+use crate::posting::extras::Extras;
 use crate::posting::text::Text;
 
 /// The section `[ingest.words]` of the configuration.
@@ -73,8 +74,13 @@ impl WordFilter {
         Ok(())
     }
 
-    /// Applies the room's policy.
-    pub(crate) fn judge(&self, text: Text, current: &CurrentRules) -> Result<Judged, Disallowed> {
+    /// Applies the room's policy. A masked word is no emote any more.
+    pub(crate) fn judge(
+        &self,
+        text: Text,
+        extras: Option<&mut Extras>,
+        current: &CurrentRules,
+    ) -> Result<Judged, Disallowed> {
         let policy = current.settings.word_policy;
         if policy == WordPolicy::Off {
             return Ok(Judged { text, flags: Vec::new(), is_held: false });
@@ -89,7 +95,13 @@ impl WordFilter {
         }
         let text = match policy {
             WordPolicy::Reject => return Err(Disallowed),
-            WordPolicy::Mask => text.masked(&joined(&found)),
+            WordPolicy::Mask => {
+                let joined = joined(&found);
+                if let Some(extras) = extras {
+                    extras.edit(text.as_str(), &text.mask_edits(&joined));
+                }
+                text.masked(&joined)
+            }
             WordPolicy::Flag | WordPolicy::Hold | WordPolicy::Off => text,
         };
         Ok(Judged { text, flags: flags(&found), is_held: policy == WordPolicy::Hold })

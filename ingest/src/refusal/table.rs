@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chat::settings::{InvalidSetting, NAMED};
-use chat::{InvalidAttributes, ReportCategory};
+use chat::{InvalidAttributes, InvalidEmotes, ReportCategory};
 use jiff::Timestamp;
 use nats::AppendError;
 use web::IDX_BOUNDS;
@@ -27,6 +27,7 @@ const ORIGINAL_BODY: &str = "reference/ingest-api.md#post-sendmessage";
 const NUMBERS: &str = "reference/ingest-api.md#user-and-room-numbers";
 const TEXT: &str = "reference/ingest-api.md#message-text";
 const EXTRAS: &str = "reference/ingest-api.md#answers-and-attributes";
+const EMOTES: &str = "reference/ingest-api.md#emotes";
 const LOOKUP: &str = "reference/ingest-api.md#look-up-a-request";
 const ERRORS: &str = "reference/ingest-api.md#errors";
 const RETRIES: &str = "reference/moderation.md#retries";
@@ -151,6 +152,13 @@ table! {
         Extras, 400, "attributes_invalid", sentence(error), NOT_SENT, see EXTRAS;
     { AttributesForbidden } => Extras, 403, "forbidden",
         "The member \"attributes\" requires a token with the scope chat:attributes.", NOT_SENT, see EXTRAS;
+    { Emotes(error) } with error = InvalidEmotes::Blank(0) =>
+        Extras, 400, "emotes_invalid", sentence(error), NOT_SENT, see EMOTES;
+    { EmotesForbidden } => Extras, 403, "emotes_forbidden",
+        "The member \"emotes\" requires a token with the scope chat:attributes, or one whose claim chat_emotes names \
+         the emotes.", NOT_SENT, see EMOTES;
+    { EmoteForbidden(id) } with id = "wave".to_owned() => Extras, 403, "emotes_forbidden",
+        format!("The token's claim chat_emotes does not name the emote {id:?}. Leave it out."), NOT_SENT, see EMOTES;
     { ReasonInvalid } => Reason, 400, "reason_invalid",
         format!("The reason must be one line of 1 to {LONGEST_TEXT} characters, like a message."), NOT_SENT, see TEXT;
     { SecondsInvalid } => Seconds, 400, "seconds_invalid",

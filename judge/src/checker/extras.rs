@@ -1,4 +1,5 @@
-//! The attributes of a message, and the message that it answers, arrive as they were sent, wherever its text arrives.
+//! The attributes of a message, its emotes, and the message that it answers, arrive as they were sent, wherever its
+//! text arrives.
 
 use chat::EventId;
 
@@ -30,14 +31,15 @@ fn compare(view: &View, at: SeenAt, shown: Option<EventId>, place: &Place, findi
     let Some((message, post)) = shown.zip(place.text.and_then(|text| view.texts.get(text))) else { return };
     let sent = view.messages.attaches.get(post);
     let seen = view.messages.attached.get(&(at, message));
-    // An erasure removes attributes and keeps texts.
+    // An erasure removes attributes, and keeps texts and emotes.
     if sent.is_none() && seen.is_none() || view.may_be_erased(&view.posts[post]) {
         return;
     }
     findings.look();
     if sent.map(|(_, extras)| extras) != seen.map(|(_, extras)| extras) {
         let lines = [sent, seen].into_iter().flatten().map(|(line, _)| *line);
-        let sentence = format!("the attributes of {message}, or what it answers, did not arrive as they were sent");
+        let sentence =
+            format!("the attributes of {message}, its emotes, or what it answers, did not arrive as they were sent");
         findings.broken(sentence, lines.chain([place.line]));
     }
 }

@@ -4,6 +4,7 @@
 use chat::{EventId, Position};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One observation of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,11 +24,11 @@ pub enum MessageObservation {
         /// When it ends, by the clock of the log's servers.
         until: Timestamp,
     },
-    /// A post has attributes, or it answers a message.
+    /// A post has attributes or emotes, or it answers a message.
     Attaches {
         /// The post.
         post: u64,
-        /// `replyTo` and `attributes` as one JSON object.
+        /// `replyTo`, `attributes` and `emotes` as one JSON object.
         extras: String,
     },
     /// They were seen with a message.
@@ -137,10 +138,10 @@ pub enum SeenAt {
     Replay,
 }
 
-/// `replyTo` and `attributes` of a message as one JSON object. None: it has neither.
-pub fn extras(reply_to: Option<EventId>, attributes: Option<&serde_json::Value>) -> Option<String> {
-    if reply_to.is_none() && attributes.is_none() {
+/// `replyTo`, `attributes` and `emotes` of a message as one JSON object. None: it has none of them.
+pub fn extras(reply_to: Option<EventId>, attributes: Option<&Value>, emotes: Option<&Value>) -> Option<String> {
+    if reply_to.is_none() && attributes.is_none() && emotes.is_none() {
         return None;
     }
-    Some(serde_json::json!({ "replyTo": reply_to, "attributes": attributes }).to_string())
+    Some(serde_json::json!({ "replyTo": reply_to, "attributes": attributes, "emotes": emotes }).to_string())
 }

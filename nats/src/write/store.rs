@@ -25,6 +25,7 @@ use crate::context::Context;
 use crate::epoch::evidence::set_known_end;
 use crate::error::AppendError;
 use crate::jetstream::timestamp;
+use crate::node_name;
 use crate::partition;
 use crate::read::entry::{is_expired, set_expiry};
 use crate::traces;
@@ -146,6 +147,7 @@ impl Batch {
         set_expiry(&mut headers, self.expires);
         set_known_end(&mut headers, self.known_end);
         traces::set(&mut headers, self.traces.as_deref());
+        node_name::set(&mut headers, context.config.node.as_ref());
         let message = PublishMessage::build().headers(headers).message_id(id).payload(self.payload.clone());
         let subject = partition::subject(self.partition);
         let publish = async { context.jetstream.send_publish(subject, message).await?.await };

@@ -21,6 +21,7 @@ pub(super) struct Event {
     pub(super) reason: Option<String>,
     reply_to: Option<EventId>,
     attributes: Option<Value>,
+    emotes: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -29,14 +30,16 @@ pub(super) struct Restored {
     pub(super) text: String,
     reply_to: Option<EventId>,
     attributes: Option<Value>,
+    emotes: Option<Value>,
 }
 
 impl Event {
-    /// The `replyTo` and the attributes that it shows, with their message.
+    /// The `replyTo`, the attributes and the emotes that it shows, with their message.
     pub(super) fn extras(&self) -> Option<(EventId, String)> {
-        match &self.message {
-            Some(message) => Some((self.target?, extras(message.reply_to, message.attributes.as_ref())?)),
-            None => Some((self.id, extras(self.reply_to, self.attributes.as_ref())?)),
-        }
+        let (id, reply_to, attributes, emotes) = match &self.message {
+            Some(message) => (self.target?, message.reply_to, &message.attributes, &message.emotes),
+            None => (self.id, self.reply_to, &self.attributes, &self.emotes),
+        };
+        Some((id, extras(reply_to, attributes.as_ref(), emotes.as_ref())?))
     }
 }

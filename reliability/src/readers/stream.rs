@@ -24,7 +24,7 @@ use super::{Reader, Readers, Ticket};
 use crate::presenters::{Reached, Socket};
 
 /// The members of every event, and of those that a history has by themselves.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "v",
     "id",
     "type",
@@ -38,6 +38,7 @@ const KNOWN: [&str; 13] = [
     "sweep",
     "replyTo",
     "attributes",
+    "emotes",
 ];
 
 /// The type of a hold. Its text is that of a message that the room does not have.
@@ -274,7 +275,7 @@ impl Stream {
         let session = self.session;
         let message = restored.unwrap_or(event);
         let reply_to = text(message, "replyTo").and_then(|id| id.parse().ok());
-        let extras = extras(reply_to, message.get("attributes")).filter(|_| kind != HELD);
+        let extras = extras(reply_to, message.get("attributes"), message.get("emotes")).filter(|_| kind != HELD);
         let shown_with = if restored.is_some() { target } else { Some(id) };
         if let Some((id, extras)) = shown_with.zip(extras) {
             let seen = SeenAt::Reader(session);

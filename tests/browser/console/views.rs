@@ -66,7 +66,8 @@ pub(super) async fn furnish(world: &World) -> [SessionId; 2] {
     let asked = world.post(7, "When does the quiz start?").await.unwrap();
     let service = token_with(json!({ "user_idx": 8, "nickname": "subscriber", "scope": "chat:attributes" }));
     let badges = json!({ "color": "#00C853", "badges": [{ "id": "subscriber", "version": 12 }], "amount": 5 });
-    let answer = json!({ "text": "At nine.", "replyTo": asked, "attributes": badges });
+    let emotes = json!([{ "id": "clock", "start": 3, "end": 8 }]);
+    let answer = json!({ "text": "At nine.", "replyTo": asked, "attributes": badges, "emotes": emotes });
     world.ask("POST", "messages", &service, &answer).await;
     world.post(6, "a spoiler").await.unwrap();
     for raider in [14, 15, 16] {

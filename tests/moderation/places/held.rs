@@ -152,19 +152,21 @@ async fn a_held_message_is_for_moderators_alone_until_it_is_released_and_then_in
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_held_message_keeps_its_answer_and_its_attributes() {
+async fn a_held_message_keeps_its_answer_its_attributes_and_its_emotes() {
     let mut everything = Everything::with_holds().await;
     let mut reader = everything.reader().await;
     let first = everything.post(9, "first").await;
     let world = &everything.world;
-    let body = json!({ "text": "a spoiler", "replyTo": first["id"], "attributes": { "amount": 5 } });
+    let emotes = json!([{ "id": "spoiler-alert", "start": 2, "end": 9 }]);
+    let mut body = json!({ "text": "a spoiler", "replyTo": first["id"], "attributes": { "amount": 5 } });
+    body["emotes"] = emotes.clone();
     let author = token_with(json!({ "user_idx": 7, "nickname": "nick", "scope": "chat:attributes" }));
     let posted = world.call(&world.nodes[0], Method::POST, "/v1/rooms/42/messages", &author, Some(body)).await;
     let held = posted.json();
     assert_eq!((posted.status.as_u16(), &held["held"]), (202, &json!(true)), "{posted:?}");
     world.queues_are(&[&held]).await;
-    let extras = |message: &Value| [message["replyTo"].clone(), message["attributes"].clone()];
-    let expected = [first["id"].clone(), json!({ "amount": 5 })];
+    let extras = |message: &Value| ["replyTo", "attributes", "emotes"].map(|member| message[member].clone());
+    let expected = [first["id"].clone(), json!({ "amount": 5 }), emotes];
     let listed = world.get(&world.nodes[1], HOLDS, &moderator()).await.json()["holds"][0].clone();
     assert_eq!(extras(&listed), expected);
     decided(&world.decide(&world.nodes[1], &held, "release", &moderator()).await);
@@ -185,6 +187,8 @@ async fn a_held_message_keeps_its_answer_and_its_attributes() {
     .await;
     assert_eq!(archived.get_str("replyTo").ok(), first["id"].as_str());
     assert_eq!(archived.get_document("attributes").unwrap().keys().collect::<Vec<_>>(), ["amount"]);
+    let expected = doc! { "id": "spoiler-alert", "start": 2_i64, "end": 9_i64 };
+    assert_eq!(archived.get_array("emotes").unwrap(), &[expected.into()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

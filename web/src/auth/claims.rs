@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chat::Attributes;
+use chat::{AllowedEmotes, Attributes};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 
@@ -23,10 +23,15 @@ pub struct Identity {
     pub scopes: Vec<String>,
     /// Claim `chat_attributes`: what the issuer says about the user, for each of the user's messages.
     pub attributes: Option<Attributes>,
+    /// Claim `chat_emotes`: the emotes that the user's messages may have.
+    pub emotes: Option<AllowedEmotes>,
 }
 
 /// The claim with a user's attributes.
 const ATTRIBUTES: &str = "chat_attributes";
+
+/// The claim with a user's emotes.
+const EMOTES: &str = "chat_emotes";
 
 impl Identity {
     /// Whether this scope was granted, such as `chat:moderate`. Scopes are compared whole and case-sensitively.
@@ -67,6 +72,10 @@ impl Identity {
                 None | Some(Value::Null) => None,
                 Some(attributes) => Some(Attributes::parse(attributes).ok()?).filter(|given| !given.is_empty()),
             },
+            emotes: match claims.get(EMOTES) {
+                None | Some(Value::Null) => None,
+                Some(emotes) => Some(AllowedEmotes::parse(emotes)?).filter(|allowed| !allowed.is_empty()),
+            },
         })
     }
 }
@@ -92,6 +101,9 @@ pub fn mint(secret: &Secret, identity: &Identity, lifetime: Duration) -> String 
     }
     if let Some(attributes) = &identity.attributes {
         claims[ATTRIBUTES] = attributes.members().into();
+    }
+    if let Some(emotes) = &identity.emotes {
+        claims[EMOTES] = emotes.to_claim();
     }
     let key = EncodingKey::from_secret(secret.bytes()).expect("callers check the secret");
     encode(&Header::new(Algorithm::HS256), &claims, &key).expect("HS256 signs any JSON")

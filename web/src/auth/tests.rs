@@ -6,7 +6,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
-use chat::{Attributes, LARGEST_IDX};
+use chat::{AllowedEmotes, Attributes, LARGEST_IDX};
 
 const KEY: &str = "a key for tests that has at least 32 bytes";
 
@@ -81,10 +81,11 @@ fn base64(bytes: &[u8]) -> String {
 async fn a_token_of_the_auth_server_is_accepted() {
     let verifier = Verifier::new(&config("", "")).unwrap();
     let attributes = Attributes::parse(&json!({"color": "#00C853"})).ok();
+    let emotes = AllowedEmotes::parse(&json!(["wave", "tada"]));
     let scopes = vec!["chat:moderate".to_owned(), "chat:read".to_owned()];
-    for (scopes, attributes) in [(Vec::new(), None), (scopes, attributes)] {
+    for (scopes, attributes, emotes) in [(Vec::new(), None, None), (scopes, attributes, emotes)] {
         let (nickname, email) = ("가나".to_owned(), "a@b.c".to_owned());
-        let identity = Identity { user_idx: 42, nickname, email, scopes, attributes };
+        let identity = Identity { user_idx: 42, nickname, email, scopes, attributes, emotes };
         let token = mint(&KEY.to_owned().into(), &identity, Duration::from_secs(60));
         assert_eq!(verifier.verify(&token).await, Ok(identity));
     }
@@ -101,6 +102,21 @@ async fn a_token_whose_attributes_are_out_of_bounds_is_refused() {
         let identity = verifier.verify(&sign(json!({"chat_attributes": none}))).await.unwrap();
         assert_eq!(identity.attributes, None);
     }
+}
+
+#[tokio::test]
+async fn a_token_whose_emotes_are_no_ids_is_refused() {
+    let verifier = Verifier::new(&config("", "")).unwrap();
+    for emotes in [json!("wave"), json!({}), json!(["*"]), json!(["a b"]), json!([7]), json!(true)] {
+        let token = sign(json!({"chat_emotes": emotes}));
+        assert_eq!(verifier.verify(&token).await, Err(TokenError::Claims));
+    }
+    for none in [json!(null), json!([])] {
+        let identity = verifier.verify(&sign(json!({"chat_emotes": none}))).await.unwrap();
+        assert_eq!(identity.emotes, None);
+    }
+    let identity = verifier.verify(&sign(json!({"chat_emotes": "*"}))).await.unwrap();
+    assert!(identity.emotes.unwrap().has("wave"));
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! How values of the domain look in OpenAPI documents, the same for all roles: the crate `chat` does not know HTTP.
 
+use chat::{LONGEST_EMOTE_ID, MOST_EMOTES};
+use serde_json::json;
 use utoipa::Number;
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::schema;
 
@@ -47,6 +49,34 @@ schema!(
         .enum_values(Some(["presenter", "moderator", "viewer"]))
         .description(Some("A user's role in a room: its presenter, a moderator by the token's scope, or a viewer."))
 );
+
+schema!(
+    /// The emotes of a message.
+    pub Emotes,
+    ArrayBuilder::new()
+        .items(emote())
+        .max_items(Some(MOST_EMOTES))
+        .description(Some(
+            "Which parts of the text are emotes. They do not overlap, cover no white space, and count code points: in \
+             JavaScript `[...text].slice(start, end).join('')`, in Python `text[start:end]`."
+        ))
+        .examples([json!([{ "id": "wave", "start": 0, "end": 5 }])])
+);
+
+fn emote() -> ObjectBuilder {
+    let place = |description| integer().minimum(Some(Number::Int(0))).description(Some(description));
+    let id = string()
+        .pattern(Some(format!("^[A-Za-z0-9][A-Za-z0-9_-]{{0,{}}}$", LONGEST_EMOTE_ID - 1)))
+        .description(Some("The platform's id of the emote."));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("id", id)
+        .property("start", place("The first code point of the emote, from 0."))
+        .property("end", place("The first code point behind the emote."))
+        .required("id")
+        .required("start")
+        .required("end")
+}
 
 /// A string.
 pub fn string() -> ObjectBuilder {

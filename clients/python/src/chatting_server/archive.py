@@ -71,6 +71,7 @@ class Archive(Role):
         text: str | None = None,
         flag: str | None = None,
         attribute: str | None = None,
+        emote: str | None = None,
         deleted: Deleted | None = None,
         decision: str | None = None,
         order: Order = "asc",
@@ -82,7 +83,7 @@ class Archive(Role):
         included, `to` is not.
         """
         template, path, query = place(ROOM_MESSAGES, USER_MESSAGES, room, user)
-        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "deleted": deleted, "decision": decision}
+        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "emote": emote, "deleted": deleted, "decision": decision}
         return self._pages(template, path, {**query, "order": order, "first": page_size}, "messages")
 
     def get_message(self, room: int, message: str) -> Message | None:
@@ -108,6 +109,7 @@ class Archive(Role):
         text: str | None = None,
         flag: str | None = None,
         attribute: str | None = None,
+        emote: str | None = None,
         deleted: Deleted | None = None,
         decision: str | None = None,
     ) -> Export:
@@ -116,7 +118,7 @@ class Archive(Role):
         After a broken connection it goes on where it was. `Export.gaps` says what the archive misses of the time span.
         """
         template, path, query = place(ROOM_EXPORT, USER_EXPORT, room, user)
-        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "deleted": deleted, "decision": decision}
+        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "emote": emote, "deleted": deleted, "decision": decision}
         return Export(self, template, path, query)
 
     def save(
@@ -131,6 +133,7 @@ class Archive(Role):
         text: str | None = None,
         flag: str | None = None,
         attribute: str | None = None,
+        emote: str | None = None,
         deleted: Deleted | None = None,
         decision: str | None = None,
         order: Order = "asc",
@@ -142,7 +145,7 @@ class Archive(Role):
         For Excel use `bom=True`, and where its lists are separated by semicolons, `separator="semicolon"`.
         """
         template, path, query = place(ROOM_EXPORT, USER_EXPORT, room, user)
-        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "deleted": deleted, "decision": decision}
+        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "emote": emote, "deleted": deleted, "decision": decision}
         query |= {"order": order, "format": format}
         if format == "csv":
             query |= {"bom": bom, "separator": separator}

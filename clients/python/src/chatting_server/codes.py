@@ -18,6 +18,8 @@ Code = Literal[
     "category_invalid",
     "cursor_invalid",
     "decision_rate_limited",
+    "emotes_forbidden",
+    "emotes_invalid",
     "first_seen_unknown",
     "forbidden",
     "forward_invalid",

@@ -12,6 +12,7 @@ from .types import (
     Accepted,
     Ban,
     Decided,
+    Emote,
     Held,
     Moderator,
     Note,
@@ -77,14 +78,17 @@ class Ingest(Role):
         *,
         reply_to: str | None = None,
         attributes: dict[str, Any] | None = None,
+        emotes: list[Emote] | None = None,
         idempotency_key: str | None = None,
     ) -> Accepted:
         """Posts a message of 1 to 500 characters to a room. A room has its presenter's number.
 
         `reply_to` is the id of the message that this one answers. `attributes` need the scope `chat:attributes`.
+        `emotes` are ranges of the text, so that `text[start:end]` is an emote. They need that scope, or the token names
+        them.
         """
         path = {"presenterIdx": room}
-        body = given(text=text, replyTo=reply_to, attributes=attributes)
+        body = given(text=text, replyTo=reply_to, attributes=attributes, emotes=emotes)
         return cast(Accepted, self._submit("POST", MESSAGES, path, body=body, key=idempotency_key))
 
     def look_up(self, room: int, idempotency_key: str) -> Decided | None:

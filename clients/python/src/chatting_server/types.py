@@ -62,6 +62,15 @@ class Ban(_Ban, total=False):
     reason: str
 
 
+class Emote(TypedDict):
+    """A part of a message's text, `text[start:end]`, that pages show as a picture."""
+
+    id: str
+    """The platform's id of the emote."""
+    start: int
+    end: int
+
+
 class _Held(TypedDict):
     id: str
     position: str
@@ -77,6 +86,7 @@ class Held(_Held, total=False):
     flags: list[str]
     replyTo: str
     attributes: dict[str, Any]
+    emotes: list[Emote]
 
 
 class _Moderator(TypedDict):
@@ -246,6 +256,8 @@ class Message(_Message, total=False):
     """The id of the message that this one answers. It may not exist."""
     attributes: dict[str, Any]
     """What the platform says about the message or its author."""
+    emotes: list[Emote]
+    """Which parts of the text are emotes, in its order."""
     notice: bool
     """It is a notice, which a moderator posted to everybody in the room."""
     deleted: Deletion
@@ -422,6 +434,7 @@ class Event(_Event, total=False):
     flags: list[str]
     replyTo: str
     attributes: dict[str, Any]
+    emotes: list[Emote]
     deleted: bool
     target: str
     by: User

@@ -25,6 +25,7 @@ VALUES: dict[str, Any] = {
     "text": "안녕하세요", "message": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11", "idempotency_key": "key", "reason": "raid",
     "settings": dict.fromkeys(results.SettingsChange.__annotations__), "from_": TIME, "to": TIME, "flag": "ko.abuse",
     "attribute": "color:#00C853", "attributes": {"color": "#00C853"}, "reply_to": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11",
+    "emote": "wave", "emotes": [{"id": "wave", "start": 0, "end": 5}],
     "deleted": "only", "decision": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11", "order": "desc", "format": "csv",
     "bom": True, "separator": "semicolon", "broadcast": "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a12", "timeline": "wall",
     "type": "user.banned", "mode": "anonymise", "position": "1-2-0", "category": "spam", "state": "open",

@@ -19,7 +19,7 @@ const ban = { ...decision, seconds: 60 };
 const settings = documents.ingest.components.schemas.SettingsChange.properties;
 const allSettings = Object.fromEntries(Object.keys(settings).map((name) => [name, null]));
 const search = {
-  ...{ from: AT, to: new Date(AT), text: 'a', flag: 'ko.abuse', attribute: 'color:#00C853' },
+  ...{ from: AT, to: new Date(AT), text: 'a', flag: 'ko.abuse', attribute: 'color:#00C853', emote: 'wave' },
   ...{ deleted: 'only', decision: ID },
 };
 const span = { from: AT, to: AT, first: 1, bucketSeconds: 60 };
@@ -28,7 +28,7 @@ const audit = { from: AT, to: AT, type: 'user.banned', user: 1, by: 1, order: 'd
 /** Every method with every option. One that is missing here is missed by the test. */
 const CALLS = {
   ingest: {
-    post: [[1, 'a', { idempotencyKey: 'key', replyTo: ID, attributes: { color: '#00C853' } }]],
+    post: [[1, 'a', { idempotencyKey: 'key', replyTo: ID, attributes: { color: '#00C853' }, emotes: [{ id: 'a', start: 0, end: 1 }] }]],
     lookUp: [[1, 'key']],
     lookUpEverywhere: [['key']],
     deleteMessage: [[1, ID, decision]],

@@ -90,6 +90,7 @@ impl OneUse {
             email: String::new(),
             scopes: self.scopes,
             attributes: None,
+            emotes: None,
         };
         let until = UNIX_EPOCH.checked_add(Duration::from_secs(self.until)).unwrap_or(SystemTime::UNIX_EPOCH);
         (Pass { identity, until }, self.view)
@@ -131,8 +132,14 @@ mod tests {
         assert_eq!(tickets(b"").unwrap(), []);
 
         let scopes = ["other", READ, MODERATE].map(str::to_owned).to_vec();
-        let identity =
-            Identity { user_idx: 7, nickname: "mina".to_owned(), email: "mail".to_owned(), scopes, attributes: None };
+        let identity = Identity {
+            user_idx: 7,
+            nickname: "mina".to_owned(),
+            email: "mail".to_owned(),
+            scopes,
+            attributes: None,
+            emotes: None,
+        };
         let pass = Pass { identity, until: UNIX_EPOCH + Duration::from_secs(1_764_456_000) };
         let json = OneUse::of(&pass, ShownView::Own).to_json();
         insta::assert_snapshot!(std::str::from_utf8(&json).unwrap(), @r#"{"user":7,"scopes":["chat:read","chat:moderate"],"until":1764456000,"view":"own"}"#);

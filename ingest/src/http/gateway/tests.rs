@@ -48,6 +48,7 @@ fn identity() -> Identity {
         email: "a@b.c".to_owned(),
         scopes: Vec::new(),
         attributes: None,
+        emotes: None,
     }
 }
 

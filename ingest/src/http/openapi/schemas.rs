@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Object, RefOr};
 use utoipa::{Number, PartialSchema, ToSchema};
 use web::openapi::schema;
-pub(crate) use web::openapi::schemas::{EventId, Position, PresenterIdx, Role, Time, UserIdx};
+pub(crate) use web::openapi::schemas::{Emotes, EventId, Position, PresenterIdx, Role, Time, UserIdx};
 use web::openapi::schemas::{integer, string};
 
 use crate::http::openapi::settings::Settings;

@@ -7,7 +7,7 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chat::{Attributes, EventId, MessagePosted, Position, User};
+use chat::{Attributes, Emotes, EventId, LONGEST_EMOTE_ID, MessagePosted, Position, User};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -30,8 +30,12 @@ const LARGEST_PAGE: usize = 1_000;
 /// 256 KB: a page ends with the message that exceeds this, even if more were requested. A text may have 8 KB.
 const LARGEST_ANSWER_BYTES: usize = 256 * 1024;
 
-/// The bytes of a message in a response without its text, its attributes and its author's nickname, with room to spare.
+/// The bytes of a message in a response without its text, its attributes and emotes and its author's nickname, with
+/// room to spare.
 const ITEM_BYTES: usize = 400;
+
+/// The bytes of an emote in a response, at most.
+const EMOTE_BYTES: usize = LONGEST_EMOTE_ID + 40;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(list_holds)).routes(routes!(release_message)).routes(routes!(deny_message))
@@ -78,6 +82,9 @@ struct HoldBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Attributes>, nullable = false)]
     attributes: Option<Attributes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Emotes>, nullable = false)]
+    emotes: Option<Emotes>,
 }
 
 /// A page of a queue.
@@ -121,10 +128,12 @@ async fn list_holds(
     let (mut holds, mut bytes) = (Vec::new(), 0);
     for Waiting { position, at, held } in queue.into_iter().take(first) {
         let (id, until) = (held.target, format!("{:.3}", held.until));
-        let MessagePosted { user, text, flags, reply_to, attributes } = held.posted;
+        let MessagePosted { user, text, flags, reply_to, attributes, emotes } = held.posted;
         bytes += ITEM_BYTES + user.nickname.len() + text.len();
         bytes += attributes.as_ref().map_or(0, |attributes| attributes.as_json().len());
-        holds.push(HoldBody { id, position, at: format!("{at:.3}"), until, user, text, flags, reply_to, attributes });
+        bytes += emotes.as_ref().map_or(0, |emotes| emotes.len() * EMOTE_BYTES);
+        let at = format!("{at:.3}");
+        holds.push(HoldBody { id, position, at, until, user, text, flags, reply_to, attributes, emotes });
         if bytes > LARGEST_ANSWER_BYTES {
             break;
         }

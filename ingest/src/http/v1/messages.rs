@@ -28,7 +28,7 @@ use crate::http::trace;
 use crate::moderation::decide::Decision;
 use crate::moderation::warnings::WarningText;
 use crate::posting::accept::Accepted;
-use crate::posting::extras::Extras;
+use crate::posting::extras::{Extras, Sent};
 use crate::refusal::Refusal;
 use crate::sender::Sender;
 use crate::state::Ingest;
@@ -58,6 +58,11 @@ struct NewMessage {
     #[serde(default)]
     #[schema(value_type = Option<schemas::Attributes>)]
     attributes: Value,
+    /// Which parts of the text are emotes. The token's claim `chat_emotes` names them, or it has the scope
+    /// `chat:attributes`.
+    #[serde(default)]
+    #[schema(value_type = Option<schemas::Emotes>)]
+    emotes: Value,
 }
 
 impl Shape for NewMessage {
@@ -71,8 +76,9 @@ impl Message for NewMessage {
         self.text
     }
 
-    fn take_extras(&mut self, sender: &Sender) -> Result<Option<Box<Extras>>, Refusal> {
-        Extras::parse(self.reply_to.take(), &self.attributes, sender)
+    fn extras(&self, sender: &Sender) -> Result<Option<Box<Extras>>, Refusal> {
+        let NewMessage { reply_to, attributes, emotes, text } = self;
+        Extras::parse(&Sent { reply_to, attributes, emotes, text }, sender)
     }
 
     fn room(&self, path: Option<PresenterIdx>, _sender: &Sender) -> Result<PresenterIdx, Refusal> {

@@ -3,7 +3,7 @@
 use unicode_properties::UnicodeEmoji as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Whether everything but blanks is emoji. A platform's own emotes are words here.
+/// Whether everything but blanks is emoji. A platform's own emotes are left out of the text before.
 pub(super) fn are_all(text: &str) -> bool {
     text.graphemes(true).filter(|grapheme| !grapheme.trim().is_empty()).all(is_emoji)
 }
