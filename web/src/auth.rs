@@ -296,7 +296,7 @@ pub(crate) fn token_in<'a>(
 ) -> Result<&'a str, TokenError> {
     let (own, authorization) = (single(own)?, single(authorization)?);
     let bearer = authorization.and_then(|value| match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim_start_matches(' ')),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim_start()),
         _ => None,
     });
     match (own.filter(|token| !token.is_empty()), bearer) {
