@@ -16,6 +16,8 @@ mod broadcasts;
 mod erasures;
 mod events;
 mod exports;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod incomplete;
 mod messages;
 mod moderation;

@@ -28,6 +28,9 @@ mod attributes;
 mod bans;
 mod body;
 mod event;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod head;
 mod holds;
 mod ids;

@@ -37,6 +37,9 @@ mod context;
 mod epoch;
 mod error;
 mod failure;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod inspect;
 mod jetstream;
 mod log;

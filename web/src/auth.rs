@@ -26,6 +26,8 @@ pub use token_cache::TokenCache;
 pub use token_error::TokenError;
 
 mod claims;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod jwks;
 mod key;
 mod key_set;
