@@ -13,6 +13,7 @@ mod http;
 mod metrics;
 mod mongo;
 mod query;
+mod reload;
 mod retention;
 mod retry;
 mod run;

@@ -43,6 +43,7 @@ pub mod fuzz;
 mod inspect;
 mod jetstream;
 mod log;
+mod login;
 mod metrics;
 mod nkey;
 mod own_batches;
@@ -67,6 +68,7 @@ pub use inspect::{
     ClockReading, LogState, ReaderState, ServerFacts, ServerState, Storage, StreamState, inspect, servers,
 };
 pub use log::{Extent, Log};
+pub use login::LoginSource;
 pub use read::consume::{Backlog, Consumer, Delivery};
 pub use read::entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed, believed};
 pub use read::event_tail::{EventTail, StoredEvent};

@@ -1,13 +1,13 @@
 //! Ingest as its clients see it: a real process, a real log, and a room server that can fail. Accepted events are read
 //! back from the log.
 
+pub(crate) mod gateway;
 pub(crate) mod sockets;
 pub(crate) mod tokens;
 
 mod contract;
 mod extras;
 mod fast_path;
-mod gateway;
 mod headers;
 mod idempotency;
 mod ids;
