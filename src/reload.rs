@@ -22,9 +22,18 @@ use crate::roles::Role;
 const LOOK: Duration = Duration::from_secs(60);
 
 /// The keys of what a role can change while it runs, or their beginnings.
-const OF_ALL: [&str; 3] = ["log.filter", "auth.secret", "auth.previous_secret"];
-const OF_INGEST: [&str; 3] = ["ingest.words.", "ingest.limits.", "ingest.room."];
+const OF_ALL: [&str; 6] =
+    ["log.filter", "otlp.headers", "auth.secret", "auth.previous_secret", "nats.credentials", "nats.nkey"];
+const OF_INGEST: [&str; 5] =
+    ["ingest.words.", "ingest.limits.", "ingest.room.", "ingest.gateway.secret", "ingest.review.secret"];
+const OF_ARCHIVER: [&str; 1] = [ARCHIVE];
 const OF_DELIVERY: [&str; 1] = ["ingest.room.readers"];
+
+/// Of the addresses of NATS, the login alone changes without a restart.
+const ADDRESSES: &str = "nats.urls";
+
+/// The archiver itself refuses other servers.
+const ARCHIVE: &str = "archiver.uri";
 
 /// What is changed, and from where.
 pub(crate) struct Reload {
@@ -35,6 +44,8 @@ pub(crate) struct Reload {
     pub(crate) started: Loaded,
     pub(crate) filter: Filter,
     pub(crate) auth: Arc<Verifier>,
+    /// None: no span is exported.
+    pub(crate) export_headers: Option<otlp::Headers>,
     pub(crate) certificates: Vec<Arc<ServerTls>>,
     /// Tells the role.
     pub(crate) changes: watch::Sender<Config>,
@@ -80,14 +91,19 @@ impl Reload {
             tell(certificate, certificate.reload());
         }
         self.filter.set(&loaded.config.log);
+        if let Some(headers) = &self.export_headers {
+            headers.set(&loaded.config.otlp);
+        }
         self.auth.set_secrets(&loaded.config.auth);
         self.changes.send_replace(loaded.config.clone());
         let mut changed = current.as_ref().unwrap_or(&self.started).changed(&loaded);
-        changed.retain(|key| is_reloaded(role, key));
+        let has_same_servers = self.started.config.nats.has_servers_of(&loaded.config.nats);
+        let is_changed = |key: &str| is_reloaded(role, key) || has_same_servers && key == ADDRESSES;
+        changed.retain(|key| is_changed(key));
         let changed = if changed.is_empty() { "no setting has changed".to_owned() } else { changed.join(", ") };
         tracing::info!(role = role.name(), changed, "reloaded: {changed}");
         let mut later = self.started.changed(&loaded);
-        later.retain(|key| is_of(role, key) && !is_reloaded(role, key));
+        later.retain(|key| is_of(role, key) && !is_changed(key));
         if !later.is_empty() {
             let (name, later) = (role.name(), later.join(", "));
             tracing::warn!(role = name, later, "restart {name} to apply {later}");
@@ -111,12 +127,33 @@ fn tell(certificate: &ServerTls, outcome: Result<bool, Problem>) {
     }
 }
 
+/// When a changed setting takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// At the next start.
+    AtStart,
+    /// At the next SIGHUP.
+    BySighup,
+    /// The login in it: likewise. The rest at the next start.
+    Login,
+}
+
+impl Applied {
+    pub(crate) fn of(key: &str) -> Applied {
+        match key {
+            ADDRESSES | ARCHIVE => Applied::Login,
+            _ if Role::ALL.iter().any(|role| is_reloaded(*role, key)) => Applied::BySighup,
+            _ => Applied::AtStart,
+        }
+    }
+}
+
 /// Whether the role changes the setting while it runs.
 fn is_reloaded(role: Role, key: &str) -> bool {
     let own: &[&str] = match role {
         Role::Ingest => &OF_INGEST,
         Role::Delivery => &OF_DELIVERY,
-        Role::Archiver => &[],
+        Role::Archiver => &OF_ARCHIVER,
     };
     OF_ALL.iter().chain(own).any(|begin| key.starts_with(begin))
 }
@@ -143,9 +180,26 @@ mod tests {
             (Role::Delivery, "ingest.room.readers", true, false),
             (Role::Delivery, "ingest.room.slow_mode", false, false),
             (Role::Archiver, "auth.secret", true, true),
-            (Role::Archiver, "archiver.uri", false, true),
+            (Role::Archiver, "archiver.uri", true, true),
+            (Role::Archiver, "nats.nkey", true, true),
+            (Role::Archiver, "archiver.database", false, true),
         ] {
             assert_eq!((is_reloaded(role, key), is_of(role, key)), (reloaded, own), "{role:?} {key}");
+        }
+    }
+
+    #[test]
+    fn of_every_setting_it_is_said_when_a_change_takes_effect() {
+        for (key, applied) in [
+            ("ingest.limits.user_rate", Applied::BySighup),
+            ("ingest.room.readers", Applied::BySighup),
+            ("ingest.review.secret", Applied::BySighup),
+            ("otlp.headers", Applied::BySighup),
+            ("otlp.url", Applied::AtStart),
+            ("nats.urls", Applied::Login),
+            ("archiver.uri", Applied::Login),
+        ] {
+            assert_eq!(Applied::of(key), applied, "{key}");
         }
     }
 }

@@ -104,9 +104,10 @@ fn exit_code(role: Role, ended: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-async fn live(role: Role, file: Option<&Path>, loaded: Loaded, filter: logging::Filter) -> anyhow::Result<()> {
+async fn live(role: Role, file: Option<&Path>, mut loaded: Loaded, filter: logging::Filter) -> anyhow::Result<()> {
     let stop = Signals::listen()?.stop();
     let hangups = signals::hangups()?;
+    loaded.config.nats.login = login_source(file);
     let config = loaded.config.clone();
     let auth = Arc::new(web::auth::Verifier::new(&config.auth).map_err(Invalid::from)?);
     let listen = match role {
@@ -139,6 +140,7 @@ async fn live(role: Role, file: Option<&Path>, loaded: Loaded, filter: logging::
     let tasks = Tasks::new();
     let informed = service_manager::inform(admin.clone(), stop.clone(), tasks.stop().clone());
     tasks.spawn("service manager", informed);
+    let export_headers = exporter.as_ref().map(Exporter::headers);
     if let Some(exporter) = exporter {
         tasks.spawn("span exporter", exporter.run(tasks.stop().clone()));
     }
@@ -155,6 +157,7 @@ async fn live(role: Role, file: Option<&Path>, loaded: Loaded, filter: logging::
         started: loaded,
         filter,
         auth: auth.clone(),
+        export_headers,
         certificates: [tls, admin_tls].into_iter().flatten().collect(),
         changes,
     };
@@ -229,12 +232,14 @@ async fn work(
     // A reload before this is part of what the role begins with.
     let config = changed.borrow_and_update().clone();
     let (of_ingest, ingest) = watch::channel(config.ingest.clone());
+    let (of_archiver, archiver) = watch::channel(config.archiver.clone());
     let (of_readers, readers) = watch::channel(config.ingest.room.readers);
     let follow_changes = async {
         while changed.changed().await.is_ok() {
             let config = changed.borrow_and_update().clone();
             of_readers.send_replace(config.ingest.room.readers);
             of_ingest.send_replace(config.ingest);
+            of_archiver.send_replace(config.archiver);
         }
     };
     let work = async {
@@ -243,7 +248,7 @@ async fn work(
         match role {
             Role::Ingest => ingest::run(ingest, auth, listener, log, &admin, stop).await?,
             Role::Delivery => delivery::run(config.delivery, readers, auth, listener, log, &admin, stop).await?,
-            Role::Archiver => archiver::run(config.archiver, auth, listener, log, &admin, stop).await?,
+            Role::Archiver => archiver::run(archiver, auth, listener, log, &admin, stop).await?,
         }
         anyhow::Ok(())
     };
@@ -254,6 +259,15 @@ async fn work(
 fn bind(role: Role, member: &str, listen: SocketAddr, tls: Option<Arc<ServerTls>>) -> anyhow::Result<Listener> {
     Listener::bind(listen, tls)
         .with_context(|| format!("cannot listen on {listen} ({}.{member}): set another address there", role.name()))
+}
+
+/// Reads the configuration, and the files of its secrets, for each connection to NATS.
+fn login_source(file: Option<&Path>) -> nats::LoginSource {
+    let file = file.map(Path::to_owned);
+    nats::LoginSource::new(move || {
+        let read = Config::load(file.as_deref());
+        read.map(|config| config.nats).map_err(|invalid| invalid.to_string())
+    })
 }
 
 /// Health checks, and 503 for every other path: a client would treat a 404 as final.

@@ -1,5 +1,8 @@
 //! SIGHUP: what a role changes while it runs, what needs a restart, and files that cannot be used.
 
+mod logins;
+mod secrets;
+
 use std::time::Duration;
 
 use serde_json::json;
@@ -72,7 +75,7 @@ async fn ingest_changes_rooms_settings_limits_and_words_without_a_restart() {
 
     file.write("words.txt", "label: test.word\nturquoise\n");
     file.reload(&ingest, &with("max_length = 20", 1_000), "reloaded: ingest.room.max_length").await;
-    ingest.says("limits, settings of rooms and word lists are in use as reloaded").await;
+    ingest.says("limits, settings of rooms, word lists and secrets are in use as reloaded").await;
     assert_eq!((post(&ingest, 7, "crimson").await, post(&ingest, 7, "turquoise").await), (202, 422));
     assert_eq!(post(&ingest, 7, "longer than twenty characters").await, 400);
 
@@ -106,7 +109,7 @@ async fn a_configuration_with_a_problem_changes_nothing_and_names_the_place() {
     ingest.hang_up();
     ingest.says("cannot read the configuration").await;
     file.reload(&ingest, "[ingest.room]\nmax_length = 20\n", "reloaded: ingest.room.max_length").await;
-    ingest.says("word lists are in use as reloaded").await;
+    ingest.says("word lists and secrets are in use as reloaded").await;
     assert_eq!(post(&ingest, 7, "more than ten").await, 202);
 }
 

@@ -207,3 +207,20 @@ fn nothing_of_ingest_below_its_http_folder_knows_http() {
         assert!(!text.contains("axum::"), "{} knows HTTP", path.display());
     }
 }
+
+#[test]
+fn every_fuzz_target_has_a_corpus_that_a_crate_replays() {
+    let fuzz = root().join("fuzz");
+    let manifest: toml::Table = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap().parse().unwrap();
+    let built: BTreeSet<&str> =
+        manifest["bin"].as_array().unwrap().iter().map(|target| target["name"].as_str().unwrap()).collect();
+    let names = |folder: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(fuzz.join(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    };
+    assert!(names("fuzz_targets").iter().eq(&built) && names("corpus").iter().eq(&built), "{built:?}");
+    let checks = files("fuzz.rs").into_iter().map(|path| fs::read_to_string(path).unwrap()).collect::<String>();
+    for target in built {
+        assert!(checks.contains(&format!("replay(\"{target}\", ")), "no crate replays the corpus of {target}");
+    }
+}

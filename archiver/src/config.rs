@@ -103,7 +103,7 @@ impl Config {
 }
 
 /// The address of MongoDB, credentials included, so Debug does not show it.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct ConnectionString(String);
 

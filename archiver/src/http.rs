@@ -17,6 +17,8 @@ mod emote;
 mod erasures;
 mod events;
 mod exports;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod incomplete;
 mod messages;
 mod moderation;

@@ -13,6 +13,7 @@ mod http;
 mod metrics;
 mod mongo;
 mod query;
+mod reload;
 mod retention;
 mod retry;
 mod run;
@@ -33,3 +34,10 @@ pub use query::probe::{Disk, MongoDb, probe};
 pub use retention::RetentionConfig;
 pub use run::{READER, run};
 pub use write::quarantine::{Quarantine, QuarantinedLine, Retried, Which};
+
+/// The checks that the fuzz targets call.
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz {
+    pub use crate::http::fuzz::{cursor, search};
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nats::{Consumer, Fill, Log};
 use otlp::Tracer;
 use runtime::Tasks;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use crate::mongo::documents::MarkDocument;
 use crate::mongo::failure::Failure;
 use crate::mongo::schema;
 use crate::query::gaps;
+use crate::reload;
 use crate::retention;
 use crate::retry::until_done;
 use crate::status::{Status, StreamProgress};
@@ -44,14 +46,17 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 /// then are not acknowledged, so the log redelivers them. MongoDB need not be up, not even at the start.
 ///
 /// A background task that panics stops the archiver in the same way, and is the error.
+///
+/// Of a changed configuration the archiver takes the login to MongoDB.
 pub async fn run(
-    config: Config,
+    changes: watch::Receiver<Config>,
     auth: Arc<Verifier>,
     listener: Listener,
     log: Log,
     admin: &Admin,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    let config = changes.borrow().clone();
     config.retention.check(log.max_age())?;
     let database = Database::connect(&config).await?;
     let status = Arc::new(Status::starting());
@@ -85,6 +90,11 @@ pub async fn run(
             (http::router(app.clone(), &config.console, ready, notice, stop.clone()), config.http.clone());
         let (ending, registry) = (tasks.stop().clone(), admin.metrics().clone());
         async move { web::serve_measured(listener, router, &config, ending, &registry).await }
+    });
+    let databases = [database.clone(), app.database().clone()];
+    tasks.spawn_until_stop("reload", {
+        let started = config.clone();
+        async move { match reload::follow(started, databases, changes).await {} }
     });
     tasks.spawn_until_stop("mongodb", watch_mongodb(database.clone(), status.clone()));
     tasks.spawn_until_stop("log", follow_log(database.clone(), log.clone(), status.clone()));

@@ -29,6 +29,9 @@ mod bans;
 mod body;
 mod emotes;
 mod event;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod head;
 mod holds;
 mod ids;

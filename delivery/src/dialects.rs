@@ -1,6 +1,8 @@
 //! A dialect parses what a client sends, and writes the frames that a client receives. There are two: the original
 //! system's and `chat.v1`. A dialect knows frames alone. The session acts on them, the same in both.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub(crate) mod legacy;
 pub(crate) mod v1;
 

@@ -11,6 +11,8 @@ use crate::http::refusal::Refusal;
 use crate::node::Node;
 
 mod events;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod handshake;
 mod modules;
 mod refusal;

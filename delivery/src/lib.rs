@@ -5,6 +5,9 @@
 mod config;
 mod dialects;
 mod error;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 mod members;
 mod metrics;

@@ -41,7 +41,7 @@ mod wakes;
 use erasure::{Erasure, about_target};
 use extent::{Extent, end_of_batch, just_before};
 use kept::Kind;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use kept::deleted;
 pub(crate) use kept::{Deleted, Effect, Incoming, Kept, Shown, Withheld};
 pub(crate) use page::{Ask, Limit, Page, StartPoint};

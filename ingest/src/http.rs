@@ -7,6 +7,8 @@ mod body;
 mod content_digest;
 mod extract;
 pub(crate) mod fast_path;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub(crate) mod gateway;
 mod legacy;
 pub(crate) mod openapi;

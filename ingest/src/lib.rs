@@ -24,3 +24,10 @@ pub use posting::limits::LimitsConfig;
 pub use posting::review::{Fallback, ReviewConfig, SigningKey};
 pub use posting::word_filter::WordsConfig;
 pub use run::{Error, run};
+
+/// The checks that the fuzz targets call.
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz {
+    pub use crate::http::fuzz::{post, sweep_rule, text};
+}

@@ -1,4 +1,5 @@
-//! What ingest changes while it runs: word lists, limits, and the settings of rooms that have set nothing themselves.
+//! What ingest changes while it runs: word lists, limits, the settings of rooms that have set nothing themselves, and
+//! the secrets of the gateway and the review hook.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,6 +14,10 @@ pub(crate) async fn follow(ingest: Arc<Ingest>, mut changes: watch::Receiver<Con
     while changes.changed().await.is_ok() {
         let config = changes.borrow_and_update().clone();
         ingest.replay.limits.set(&config.limits);
+        ingest.gateway.set_secret(&config.gateway.secret);
+        if let (Some(review), Some(key)) = (&ingest.review, &config.review.secret) {
+            review.set_key(key);
+        }
         match config.room.settings() {
             Ok(settings) => ingest.replay.rules.set_deployment(settings),
             Err(error) => tracing::error!(error, "the settings of rooms stay as they were: {error}"),
@@ -22,7 +27,7 @@ pub(crate) async fn follow(ingest: Arc<Ingest>, mut changes: watch::Receiver<Con
             move || ingest.word_filter.reload(&config.words)
         });
         match compiled.await.expect("compiling word lists does not panic") {
-            Ok(()) => tracing::info!("limits, settings of rooms and word lists are in use as reloaded"),
+            Ok(()) => tracing::info!("limits, settings of rooms, word lists and secrets are in use as reloaded"),
             Err(error) => tracing::error!(error, "the word lists stay as they were: {error}"),
         }
     }

@@ -60,7 +60,7 @@ pub enum Error {
 }
 
 /// Serves until `stop`, then answers the requests in progress within the grace period. It begins with the configuration
-/// that `changes` has, and applies of later ones the limits, the rooms' settings and the word lists.
+/// that `changes` has, and applies of later ones the limits, the rooms' settings, the word lists and the secrets.
 pub async fn run(
     mut changes: watch::Receiver<Config>,
     auth: Arc<Verifier>,

@@ -2,22 +2,17 @@
 
 use std::fmt;
 
-use async_nats::{ConnectOptions, ServerAddr};
+use async_nats::ServerAddr;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+
+use crate::login::Login;
 
 /// A server's address as configured: `nats://host:port` or `tls://host:port`, before the host perhaps `user:password@`
 /// or `token@`, percent-encoded. `Debug` hides the login.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct ServerUrl(String);
-
-/// The name and password, or the token, for the servers.
-#[derive(Clone, PartialEq, Eq)]
-enum Login {
-    Password { user: String, password: String },
-    Token(String),
-}
 
 impl ServerUrl {
     /// The address for messages: without a login.
@@ -48,39 +43,22 @@ impl ServerUrl {
     }
 }
 
-/// The servers, and the options with the login if an address has one. `other_login` is the setting with a login that is
-/// in no address. Err: what is wrong with the addresses.
-pub(crate) fn servers(
-    urls: &[ServerUrl],
-    other_login: Option<&str>,
-    options: ConnectOptions,
-) -> Result<(Vec<ServerAddr>, ConnectOptions), String> {
+/// The servers, and the login if an address has one. Err: what is wrong with the addresses.
+pub(crate) fn servers(urls: &[ServerUrl]) -> Result<(Vec<ServerAddr>, Option<Login>), String> {
     let parsed = urls.iter().map(ServerUrl::parse).collect::<Result<Vec<_>, _>>()?;
-    let has_tls = parsed.iter().any(|(address, _)| address.tls_required());
     let mut logins = parsed.iter().filter_map(|(_, login)| login.as_ref());
     let login = logins.next().cloned();
     // The client has one login for all servers, also for those that it only hears of later.
     if logins.any(|other| Some(other) != login.as_ref()) {
         return Err("have different user names or passwords: one login is for all servers".to_owned());
     }
-    let addresses = parsed.into_iter().map(|(address, _)| address).collect();
-    // Also of servers that the client only hears of: it hears host and port.
-    let options = if has_tls { options.require_tls(true) } else { options };
-    let options = match (login, other_login) {
-        (Some(_), Some(other)) => {
-            return Err(format!("have a user name or token, and {other} is set: remove one of the two"));
-        }
-        (login, _) => with_login(options, login),
-    };
-    Ok((addresses, options))
+    Ok((parsed.into_iter().map(|(address, _)| address).collect(), login))
 }
 
-fn with_login(options: ConnectOptions, login: Option<Login>) -> ConnectOptions {
-    match login {
-        Some(Login::Password { user, password }) => options.user_and_password(user, password),
-        Some(Login::Token(token)) => options.token(token),
-        None => options,
-    }
+/// Whether both name the same servers, whatever their logins are.
+pub(crate) fn are_same_servers(one: &[ServerUrl], other: &[ServerUrl]) -> bool {
+    let addresses = |urls: &[ServerUrl]| servers(urls).map(|(addresses, _)| addresses);
+    matches!((addresses(one), addresses(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The addresses for messages: without logins.
@@ -140,14 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn all_servers_have_one_login_and_credentials_are_no_second_one() {
-        let wrong = |given: &[&str], other_login| {
-            servers(&urls(given), other_login, ConnectOptions::new()).map(|(addresses, _)| addresses.len())
-        };
-        assert_eq!(wrong(&["nats://a:b@one", "nats://a:b@two", "nats://three"], None), Ok(3));
-        assert_eq!(wrong(&["nats://one"], Some("nats.credentials")), Ok(1));
-        assert!(wrong(&["nats://a:b@one", "nats://a:c@two"], None).unwrap_err().contains("different"));
-        assert!(wrong(&["nats://a:b@one"], Some("nats.nkey")).unwrap_err().contains("nats.nkey"));
+    fn all_servers_have_one_login() {
+        let found = |given: &[&str]| servers(&urls(given)).map(|(addresses, _)| addresses.len());
+        assert_eq!(found(&["nats://a:b@one", "nats://a:b@two", "nats://three"]), Ok(3));
+        assert!(found(&["nats://a:b@one", "nats://a:c@two"]).unwrap_err().contains("different"));
+    }
+
+    #[test]
+    fn servers_are_the_same_whatever_their_login_is() {
+        let are_same = |one: &[&str], other: &[&str]| are_same_servers(&urls(one), &urls(other));
+        assert!(are_same(&["nats://a:b@one", "nats://two"], &["nats://token@one", "nats://two"]));
+        assert!(!are_same(&["nats://one"], &["nats://one", "nats://two"]));
+        assert!(!are_same(&["nats://one"], &["tls://one"]) && !are_same(&["x"], &["x"]));
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use async_nats::ConnectOptions;
 use conf::{Problem, Problems, Secret, Size, Span};
 use serde::Deserialize;
 
 use crate::address;
 use crate::address::ServerUrl;
 use crate::error::Error;
+use crate::login::{Login, LoginSource};
 use crate::nkey;
 use crate::node_name::NodeName;
 use crate::streams::MAX_MESSAGE_BYTES;
@@ -32,6 +32,9 @@ pub struct Config {
     /// The seed of an nkey, empty for none.
     #[serde(default)]
     pub nkey: Secret,
+    /// Where each connection finds the login of the three members above anew.
+    #[serde(skip)]
+    pub login: LoginSource,
     /// TLS to the servers.
     pub tls: TlsConfig,
     /// Into how many streams the log is split. Fixed when the log is created.
@@ -63,7 +66,7 @@ impl Config {
         let mut problems = Problems::of(SECTION);
         let is_right = self.replicas % 2 == 1 && self.replicas <= 5;
         problems.require(!self.urls.is_empty(), "urls", "must name at least one server");
-        if let Err(reason) = address::servers(&self.urls, self.other_login(), ConnectOptions::new()) {
+        if let Err(reason) = Login::of(self) {
             problems.require(false, "urls", reason);
         }
         if let Err(reason) = nkey::check(&self.nkey) {
@@ -88,10 +91,18 @@ impl Config {
         problems
     }
 
-    /// The setting with a login that is not in the addresses.
-    pub(crate) fn other_login(&self) -> Option<&'static str> {
-        let has_nkey = !self.nkey.bytes().is_empty();
-        (!self.credentials.is_empty()).then_some("nats.credentials").or(has_nkey.then_some("nats.nkey"))
+    /// The setting with the login.
+    pub(crate) fn login_key(&self) -> &'static str {
+        match (self.credentials.is_empty(), self.nkey.text().is_empty()) {
+            (false, _) => "nats.credentials",
+            (true, false) => "nats.nkey",
+            (true, true) => "nats.urls",
+        }
+    }
+
+    /// Whether both name the same servers, whatever their logins are: a login changes without a restart.
+    pub fn has_servers_of(&self, other: &Config) -> bool {
+        address::are_same_servers(&self.urls, &other.urls)
     }
 
     /// Refuses what cannot work.

@@ -10,7 +10,7 @@ use crate::address;
 use crate::config::Config;
 use crate::error::Error;
 use crate::jetstream::REQUEST_TIMEOUT;
-use crate::nkey;
+use crate::login;
 
 /// The client notices a dead server after two of these. Its own default takes minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -47,7 +47,9 @@ pub(crate) async fn options(
     connected: watch::Sender<()>,
 ) -> Result<(Vec<ServerAddr>, ConnectOptions), Error> {
     config.check()?;
-    let mut options = ConnectOptions::new()
+    let (servers, _) = address::servers(&config.urls).map_err(|reason| conf::Problem::new("nats.urls", reason))?;
+    let options = login::options(config).map_err(|reason| conf::Problem::new(config.login_key(), reason))?;
+    let options = options
         .name(name)
         .custom_inbox_prefix(inbox(name))
         .ping_interval(PING_INTERVAL)
@@ -67,15 +69,9 @@ pub(crate) async fn options(
             }
             std::future::ready(())
         });
-    if !config.credentials.is_empty() {
-        options = options
-            .credentials_file(&config.credentials)
-            .await
-            .map_err(|error| conf::Problem::new("nats.credentials", error.to_string()))?;
-    }
-    let options = config.tls.add_to(nkey::add_to(options, &config.nkey));
-    let servers = address::servers(&config.urls, config.other_login(), options);
-    servers.map_err(|reason| conf::Problem::new("nats.urls", reason).into())
+    // Also of servers that the client only hears of: it hears host and port.
+    let options = if servers.iter().any(ServerAddr::tls_required) { options.require_tls(true) } else { options };
+    Ok((servers, config.tls.add_to(options)))
 }
 
 /// The beginning of the subjects on which this connection gets answers, by the last word of its name. NATS can then let

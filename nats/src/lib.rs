@@ -37,9 +37,13 @@ mod context;
 mod epoch;
 mod error;
 mod failure;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod inspect;
 mod jetstream;
 mod log;
+mod login;
 mod metrics;
 mod nkey;
 mod node_name;
@@ -65,6 +69,7 @@ pub use inspect::{
     ClockReading, LogState, ReaderState, ServerFacts, ServerState, Storage, StreamState, inspect, servers,
 };
 pub use log::{Extent, Log};
+pub use login::LoginSource;
 pub use node_name::NodeName;
 pub use read::consume::{Backlog, Consumer, Delivery};
 pub use read::entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed, believed};

@@ -1,7 +1,6 @@
 //! An nkey: the Ed25519 key pair of a user. The server knows the public half, and the seed proves it without leaving
 //! this process.
 
-use async_nats::ConnectOptions;
 use conf::Secret;
 use nkeys::{KeyPair, KeyPairType};
 
@@ -13,11 +12,6 @@ pub(crate) fn check(seed: &Secret) -> Result<(), &'static str> {
         Ok(_) => Err("is not the seed of a user, which begins with SU"),
         Err(_) => Err("is not the seed of an nkey: it begins with SU, and has 58 characters"),
     }
-}
-
-/// The options with the seed, if there is one.
-pub(crate) fn add_to(options: ConnectOptions, seed: &Secret) -> ConnectOptions {
-    if seed.text().is_empty() { options } else { options.nkey(seed.text().to_owned()) }
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 //! export, as OTLP asks for.
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use conf::{Address, Problem};
+use parking_lot::RwLock;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
@@ -25,9 +27,22 @@ const LARGEST_ANSWER_BYTES: usize = 16 * 1024;
 pub(crate) struct Collector {
     client: Client,
     traces: Address,
-    headers: HeaderMap,
+    headers: Headers,
     /// For an export, with all attempts.
     timeout: Duration,
+}
+
+/// The headers of each export. They may have a secret, which is renewed while spans are exported.
+#[derive(Debug, Clone)]
+pub struct Headers(Arc<RwLock<HeaderMap>>);
+
+impl Headers {
+    /// From now on exports have the headers of that configuration, which its owner has checked.
+    pub fn set(&self, config: &Config) {
+        if let Ok(headers) = config.headers() {
+            *self.0.write() = headers;
+        }
+    }
 }
 
 /// The collector has not taken a request.
@@ -53,11 +68,16 @@ impl Collector {
     pub(crate) fn new(config: &Config) -> Result<Option<Collector>, Problem> {
         let Some(url) = &config.url else { return Ok(None) };
         let headers = config.headers().map_err(|reason| Problem::new("otlp.headers", reason))?;
+        let headers = Headers(Arc::new(RwLock::new(headers)));
         // No proxy from the environment, and no redirects: the configuration names the collector.
         let client = Client::builder().redirect(Policy::none()).no_proxy().build();
         let client =
             client.map_err(|error| Problem::new("otlp.url", format!("cannot make an HTTP client: {error}")))?;
         Ok(Some(Collector { client, traces: url.with("/v1/traces"), headers, timeout: config.timeout.get() }))
+    }
+
+    pub(crate) fn headers(&self) -> Headers {
+        self.headers.clone()
     }
 
     /// Sends an export. Returns how many of its spans are rejected. Err: why it takes none of them.
@@ -79,7 +99,8 @@ impl Collector {
     }
 
     async fn attempt(&self, export: Bytes, timeout: Duration) -> Result<u64, Refused> {
-        let request = self.client.post(self.traces.url().clone()).headers(self.headers.clone()).timeout(timeout);
+        let headers = self.headers.0.read().clone();
+        let request = self.client.post(self.traces.url().clone()).headers(headers).timeout(timeout);
         let answer = request.header(CONTENT_TYPE, "application/x-protobuf").body(export).send().await;
         match answer {
             Ok(answer) if answer.status().is_success() => Ok(rejected(answer).await),

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::collector::Collector;
+use crate::collector::{Collector, Headers};
 use crate::config::Config;
 use crate::encode;
 use crate::span::Span;
@@ -68,6 +68,11 @@ impl Exporter {
             is_failing: false,
         };
         Ok((tracer, Some(exporter)))
+    }
+
+    /// The headers of its exports.
+    pub fn headers(&self) -> Headers {
+        self.collector.headers()
     }
 
     /// Exports until the stop, and then what is left, for two seconds at most.

@@ -13,7 +13,7 @@ mod exporter;
 mod span;
 mod tracer;
 
-pub use collector::probe;
+pub use collector::{Headers, probe};
 pub use config::Config;
 pub use exporter::Exporter;
 pub use span::{Kind, Span, Value};

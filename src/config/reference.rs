@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::reload::Applied;
+
 /// The file with every setting, its default and its description.
 pub(super) const DEFAULTS: &str = include_str!("../defaults.toml");
 
@@ -84,7 +86,12 @@ impl Reference {
                 for Setting { key, default } in settings {
                     let variable = format!("CHATTING_{}__{}", name.replace('.', "__"), key).to_uppercase();
                     let default = default.as_ref().map_or("none".to_owned(), |default| format!("`{default}`"));
-                    writeln!(text, "- default {default}, variable `{variable}`")?;
+                    let reload = match Applied::of(&format!("{name}.{key}")) {
+                        Applied::AtStart => "",
+                        Applied::BySighup => "; SIGHUP applies a change",
+                        Applied::Login => "; SIGHUP applies a changed login",
+                    };
+                    writeln!(text, "- default {default}, variable `{variable}`{reload}")?;
                 }
                 if !description.trim().is_empty() {
                     writeln!(text, "\n{}", description.trim())?;

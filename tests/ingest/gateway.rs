@@ -13,15 +13,20 @@ use crate::support::{NatsServer, Role, Settings, token};
 const KEY: &str = "the gateway's secret, of more than 32 bytes";
 
 fn forwarded(system: &System) -> RequestBuilder {
-    system
-        .post("/send/message")
+    forwarded_to(&system.ingest.url())
+}
+
+/// A post that a gateway forwards to that ingest.
+pub(crate) fn forwarded_to(url: &str) -> RequestBuilder {
+    super::client()
+        .post(format!("{url}/send/message"))
         .header("x-forward-userIdx", "9")
         .header("x-forward-email", "gateway%40example.com")
         .header("x-forward-nickname", "%EA%B0%80+%EB%82%98")
         .json(&json!({"presenterIdx": 42, "userType": "viewer", "textMessage": "hi"}))
 }
 
-fn signature(key: &str) -> String {
+pub(crate) fn signature(key: &str) -> String {
     signature_of(key, "")
 }
 

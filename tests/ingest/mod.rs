@@ -1,6 +1,7 @@
 //! Ingest as its clients see it: a real process, a real log, and a room server that can fail. Accepted events are read
 //! back from the log.
 
+pub(crate) mod gateway;
 pub(crate) mod sockets;
 pub(crate) mod tokens;
 
@@ -8,7 +9,6 @@ mod contract;
 mod emotes;
 mod extras;
 mod fast_path;
-mod gateway;
 mod headers;
 mod idempotency;
 mod ids;

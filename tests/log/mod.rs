@@ -31,6 +31,7 @@ fn config(url: &str) -> Config {
         urls: vec![url.to_owned().into()],
         credentials: String::new(),
         nkey: conf::Secret::default(),
+        login: nats::LoginSource::default(),
         tls: nats::TlsConfig::default(),
         partitions: 1,
         replicas: 1,

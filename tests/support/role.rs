@@ -78,6 +78,11 @@ impl Settings {
         self
     }
 
+    /// The value of a key that is set.
+    pub fn get(&self, key: &str) -> String {
+        self.0[&format!("CHATTING_{}", key.replace('.', "__").to_uppercase())].clone()
+    }
+
     fn has(&self, key: &str) -> bool {
         self.0.contains_key(&format!("CHATTING_{}", key.replace('.', "__").to_uppercase()))
     }

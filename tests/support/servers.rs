@@ -150,6 +150,12 @@ impl NatsServer {
         append(&self.folder.path().join("server.conf"), lines);
     }
 
+    /// Rewrites an included file, and lets the server read its configuration again.
+    pub fn reload(&self, included: &str, lines: &str) {
+        std::fs::write(self.folder.path().join(included), lines).unwrap();
+        self.server.hang_up();
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&self) {
         self.server.kill();

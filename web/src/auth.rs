@@ -26,6 +26,8 @@ pub use token_cache::TokenCache;
 pub use token_error::TokenError;
 
 mod claims;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod jwks;
 mod key;
 mod key_set;
@@ -296,7 +298,7 @@ pub(crate) fn token_in<'a>(
 ) -> Result<&'a str, TokenError> {
     let (own, authorization) = (single(own)?, single(authorization)?);
     let bearer = authorization.and_then(|value| match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim_start_matches(' ')),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim_start()),
         _ => None,
     });
     match (own.filter(|token| !token.is_empty()), bearer) {

@@ -7,6 +7,9 @@ mod cors;
 mod dependencies;
 pub mod fair_slots;
 mod fetch;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod health;
 mod idx;
 mod listen;

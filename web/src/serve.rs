@@ -43,6 +43,8 @@ use socket::Socket;
 
 mod bounded;
 mod fast_path;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod head;
 mod header_timer;
 mod last_resorts;

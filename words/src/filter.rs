@@ -21,8 +21,8 @@ use streams::Streams;
 
 mod automaton;
 mod prefilter;
-#[cfg(test)]
-mod slow;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod slow;
 mod spans;
 mod streams;
 #[cfg(test)]
@@ -118,7 +118,7 @@ impl Filter {
     }
 
     /// False: the text has no match.
-    fn may_match(&self, text: &str) -> bool {
+    pub(crate) fn may_match(&self, text: &str) -> bool {
         prefilter::may_match(&self.words, &self.beginnings, text)
     }
 

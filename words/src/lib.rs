@@ -33,6 +33,9 @@
 
 mod border;
 mod filter;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod grapheme;
 mod invisible;
 mod judge;

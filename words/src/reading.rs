@@ -142,7 +142,7 @@ impl<'t> Reading<'t> {
     }
 
     /// Reads a text of these graphemes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn of_graphemes(text: &'t str, graphemes: impl Iterator<Item = (usize, &'t str)>) -> Reading<'t> {
         let mut reading = Reading { text, glyphs: Vec::new(), starts: Vec::new(), seen: Seen::default() };
         graphemes.for_each(|(start, grapheme)| reading.add(start, grapheme));

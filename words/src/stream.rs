@@ -7,7 +7,7 @@ mod mixed;
 mod recent;
 
 pub(crate) use hangul::{EU, IEUNG, hangul, is_laughter, lengthens};
-pub(crate) use latin::{MASKED, latin, leet, spells, stands_for};
+pub(crate) use latin::{MASKED, latin, leet, spells, spells_alone, stands_for};
 pub(crate) use mixed::{mixed, mixed_symbols};
 pub(crate) use recent::{Recent, Symbol, Traits};
 

@@ -77,7 +77,7 @@ pub(super) struct WhoseQuery {
     /// Only messages of this user, in the order of time.
     #[serde(default, deserialize_with = "strict_id")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
-    user: Option<chat::UserIdx>,
+    pub(super) user: Option<chat::UserIdx>,
 }
 
 /// In one room, of a user.
@@ -87,7 +87,7 @@ pub(super) struct WhereQuery {
     /// Only messages in this room.
     #[serde(default, deserialize_with = "strict_id")]
     #[param(value_type = Option<schemas::PresenterIdx>, inline, nullable = false)]
-    room: Option<chat::PresenterIdx>,
+    pub(super) room: Option<chat::PresenterIdx>,
 }
 
 /// A search of a room that the caller may make.
@@ -237,7 +237,7 @@ impl FromRequestParts<Arc<AppState>> for UserSearch {
 
 impl FilterQuery {
     /// Refuses callers who ask for deleted messages and may not see them.
-    fn criteria(self, span: Span, sight: Sight) -> Result<Criteria, Refusal> {
+    pub(super) fn criteria(self, span: Span, sight: Sight) -> Result<Criteria, Refusal> {
         let deleted = match (self.decision, self.deleted) {
             (Some(decision), _) => Deleted::By(decision),
             (None, Some(DeletedParameter::Only)) => Deleted::Only,

@@ -70,6 +70,11 @@ impl AppState {
         })
     }
 
+    /// The connection of the reading side.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// The position up to which the room is archived without a hole, as far as this node knows.
     pub(super) fn archived(&self, room: PresenterIdx) -> Option<PositionDocument> {
         let stream = self.log.stream_of(room);

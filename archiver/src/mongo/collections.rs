@@ -37,42 +37,42 @@ pub(crate) const ALL: [&str; 10] =
 
 impl Database {
     pub(crate) fn messages(&self) -> Collection<MessageDocument> {
-        self.database.collection(MESSAGES)
+        self.driver().collection(MESSAGES)
     }
 
     pub(crate) fn decisions(&self) -> Collection<DecisionDocument> {
-        self.database.collection(DECISIONS)
+        self.driver().collection(DECISIONS)
     }
 
     pub(crate) fn broadcasts(&self) -> Collection<Document> {
-        self.database.collection(BROADCASTS)
+        self.driver().collection(BROADCASTS)
     }
 
     pub(crate) fn quarantine(&self) -> Collection<QuarantineDocument> {
-        self.database.collection(QUARANTINE)
+        self.driver().collection(QUARANTINE)
     }
 
     pub(crate) fn marks(&self) -> Collection<MarkDocument> {
-        self.database.collection(MARKS)
+        self.driver().collection(MARKS)
     }
 
     pub(crate) fn erased_ids(&self) -> Collection<ErasedIdDocument> {
-        self.database.collection(ERASED_IDS)
+        self.driver().collection(ERASED_IDS)
     }
 
     pub(crate) fn erasures(&self) -> Collection<ErasureDocument> {
-        self.database.collection(ERASURES)
+        self.driver().collection(ERASURES)
     }
 
     pub(crate) fn progress(&self) -> Collection<ProgressDocument> {
-        self.database.collection(PROGRESS)
+        self.driver().collection(PROGRESS)
     }
 
     pub(crate) fn runs(&self) -> Collection<RunDocument> {
-        self.database.collection(RUNS)
+        self.driver().collection(RUNS)
     }
 
     pub(crate) fn gaps(&self) -> Collection<GapDocument> {
-        self.database.collection(GAPS)
+        self.driver().collection(GAPS)
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::error::{CommandError, ErrorKind};
-use mongodb::options::ClientOptions;
+use mongodb::options::{ClientOptions, ServerAddress};
 use mongodb::{Client, Collection};
+use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
@@ -23,7 +24,11 @@ const REQUESTS: usize = 16;
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
-    pub(super) database: mongodb::Database,
+    /// The driver's. Another login makes another one.
+    driver: Arc<RwLock<mongodb::Database>>,
+    /// As the address names them.
+    servers: Arc<[ServerAddress]>,
+    name: &'static str,
     request_timeout: Duration,
     requests: Arc<Semaphore>,
 }
@@ -41,7 +46,12 @@ impl Database {
         Database::open(config, "chatting-archiver reading", config.reads.timeout(), requests).await
     }
 
-    async fn open(config: &Config, name: &str, request_timeout: Duration, requests: usize) -> Result<Database, Error> {
+    async fn open(
+        config: &Config,
+        name: &'static str,
+        request_timeout: Duration,
+        requests: usize,
+    ) -> Result<Database, Error> {
         let invalid = |error: mongodb::error::Error| {
             Error::from(conf::Problem::new("archiver.uri", config.uri.complaint(&error)))
         };
@@ -55,15 +65,36 @@ impl Database {
         concerns::check(&options).map_err(|reason| conf::Problem::new("archiver.uri", reason))?;
         // A write that the majority does not confirm ends on the server before we stop waiting for it.
         concerns::pin(&mut options, request_timeout / 2);
+        let servers = options.hosts.as_slice().into();
         let client = Client::with_options(options).map_err(invalid)?;
         if config.database.is_empty() {
             return Err(conf::Problem::new("archiver.database", "is empty. Set the name of the database").into());
         }
         Ok(Database {
-            database: client.database(&config.database),
+            driver: Arc::new(RwLock::new(client.database(&config.database))),
+            servers,
+            name,
             request_timeout,
             requests: Arc::new(Semaphore::new(requests)),
         })
+    }
+
+    /// From now on the login of that configuration counts, if its servers are the same and accept it. Requests in
+    /// progress end as they began. Err: why nothing has changed.
+    pub(crate) async fn renew(&self, config: &Config) -> Result<(), String> {
+        let renewed = Database::open(config, self.name, self.request_timeout, 1).await;
+        let renewed = renewed.map_err(|error| error.to_string())?;
+        if renewed.servers != self.servers {
+            return Err("it names other servers: restart archiver to use them".to_owned());
+        }
+        renewed.ping().await.map_err(|failure| failure.to_string())?;
+        *self.driver.write() = renewed.driver();
+        Ok(())
+    }
+
+    /// The driver's database. Cheap.
+    pub(super) fn driver(&self) -> mongodb::Database {
+        self.driver.read().clone()
     }
 
     /// The deadline of a request.
@@ -73,7 +104,7 @@ impl Database {
 
     /// Creates a collection, unless it exists.
     pub(crate) async fn create_collection(&self, name: &'static str, options: Document) -> Result<(), Failure> {
-        let database = self.database.clone();
+        let database = self.driver();
         let mut command = doc! { "create": name };
         command.extend(options);
         let created = self.ask(async move { database.run_command(command).await }).await;
@@ -86,14 +117,14 @@ impl Database {
     /// Creates the indexes that do not exist. [`Failure::Exists`]: none was created, because a different index has the
     /// keys or the name of one.
     pub(crate) async fn create_indexes(&self, collection: &'static str, indexes: Vec<Document>) -> Result<(), Failure> {
-        let database = self.database.clone();
+        let database = self.driver();
         let command = doc! { "createIndexes": collection, "indexes": indexes };
         self.ask(async move { database.run_command(command).await }).await.map(|_| ())
     }
 
     /// Runs any command.
     pub(crate) async fn command(&self, command: Document) -> Result<Document, Failure> {
-        let database = self.database.clone();
+        let database = self.driver();
         self.ask(async move { database.run_command(command).await }).await
     }
 
@@ -101,7 +132,7 @@ impl Database {
     pub(crate) async fn drop_index(&self, collection: &'static str, name: &str) -> Result<(), Failure> {
         /// MongoDB's `IndexNotFound`.
         const NOT_FOUND: i32 = 27;
-        let database = self.database.clone();
+        let database = self.driver();
         let command = doc! { "dropIndexes": collection, "index": name };
         match self.ask_driver(async move { database.run_command(command).await }).await? {
             Err(error) if !matches!(error.kind.as_ref(), ErrorKind::Command(CommandError { code: NOT_FOUND, .. })) => {
@@ -113,7 +144,7 @@ impl Database {
 
     /// Checks that a primary answers.
     pub(crate) async fn ping(&self) -> Result<(), Failure> {
-        let database = self.database.clone();
+        let database = self.driver();
         self.ask(async move { database.run_command(doc! { "ping": 1 }).await }).await.map(|_| ())
     }
 

@@ -53,7 +53,8 @@ impl Timeline {
     pub(crate) fn offset(&self, at: i64) -> i64 {
         let next = self.pieces.partition_point(|piece| piece.start <= at);
         let Some(piece) = next.checked_sub(1).and_then(|last| self.pieces.get(last)) else { return 0 };
-        piece.offset + piece.end.map_or(at, |end| end.min(at)) - piece.start
+        // A cursor may have any time.
+        piece.offset.saturating_add(piece.end.map_or(at, |end| end.min(at)).saturating_sub(piece.start))
     }
 
     /// The earliest time at that offset or later. None: the recording is shorter.
@@ -62,7 +63,7 @@ impl Timeline {
             .pieces
             .partition_point(|piece| piece.end.is_some_and(|end| piece.offset + (end - piece.start) < offset));
         let piece = self.pieces.get(reached)?;
-        Some(piece.start + (offset - piece.offset).max(0))
+        Some(piece.start.saturating_add(offset.saturating_sub(piece.offset).max(0)))
     }
 
     /// The length of the recording. None: it continues.
@@ -110,6 +111,13 @@ mod tests {
         assert_eq!((timeline.offset(1_001_300), timeline.duration()), (1_120, None));
         let timeline = Timeline::new(&broadcast(Some(350)), TimelineKind::Wall);
         assert_eq!((timeline.offset(1_000_120), timeline.duration()), (120, Some(350)));
+    }
+
+    #[test]
+    fn times_and_offsets_of_a_forged_cursor_are_at_the_ends() {
+        let timeline = Timeline::new(&broadcast(None), TimelineKind::Segments);
+        assert_eq!((timeline.offset(i64::MIN), timeline.at(i64::MIN)), (0, Some(1_000_000)));
+        assert_eq!((timeline.offset(i64::MAX), timeline.at(i64::MAX)), (i64::MAX - 1_000_180, Some(i64::MAX)));
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn copied(posted: &PostedLine<'_>, position: Position, zone: &TimeZone) -> Utf8B
 }
 
 /// The frame of a message whose line has any other form.
-fn written(line: &str, position: Position, zone: &TimeZone) -> Result<Option<Utf8Bytes>, MalformedEvent> {
+pub(super) fn written(line: &str, position: Position, zone: &TimeZone) -> Result<Option<Utf8Bytes>, MalformedEvent> {
     /// The first four members are the original's, in its order. Its clients ignore the others.
     #[derive(Serialize)]
     struct Frame<'a> {

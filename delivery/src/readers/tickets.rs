@@ -264,6 +264,12 @@ fn secret(prefix: &str) -> Result<String, TicketError> {
     Ok(format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(secret)))
 }
 
+/// Whether the text has the form of a ticket.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn is_ticket(text: &str) -> bool {
+    [ONE_USE_PREFIX, LONG_LIVED_PREFIX].iter().any(|prefix| is_secret(text, prefix))
+}
+
 /// Whether the text has the form of a ticket of that kind.
 fn is_secret(text: &str, prefix: &str) -> bool {
     let secret = text.strip_prefix(prefix).and_then(|secret| BASE64_URL_SAFE_NO_PAD.decode(secret).ok());

@@ -12,6 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use web::fair_slots::Slot;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
+
 /// A breach of the limits, which closes the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Breach {

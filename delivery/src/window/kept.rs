@@ -152,6 +152,12 @@ pub(crate) struct Rule {
 }
 
 impl Kept {
+    /// The line, whatever of it may be seen.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn line(&self) -> &str {
+        &self.line
+    }
+
     /// The bytes of its line.
     pub(crate) fn bytes(&self) -> usize {
         self.line.len()
@@ -275,7 +281,7 @@ impl Kept {
 }
 
 /// The event as if it had been deleted.
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) fn deleted(incoming: Incoming) -> Kept {
     let mut kept = incoming.kept;
     kept.delete();

@@ -218,7 +218,7 @@ pub(crate) fn peer(parts: &Parts) -> Option<SocketAddr> {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer)
 }
 
-fn key(parts: &Parts) -> Result<Option<IdempotencyKey>, Refusal> {
+pub(super) fn key(parts: &Parts) -> Result<Option<IdempotencyKey>, Refusal> {
     /// A constant, so that its name is not checked for each request.
     const KEY: HeaderName = HeaderName::from_static("idempotency-key");
     let mut values = parts.headers.get_all(KEY).iter();

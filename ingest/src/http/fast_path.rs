@@ -28,7 +28,7 @@ pub(crate) enum Surface {
 }
 
 impl Surface {
-    fn of(method: &Method, path: &str) -> Option<Surface> {
+    pub(super) fn of(method: &Method, path: &str) -> Option<Surface> {
         match path {
             _ if method != Method::POST => None,
             "/send/message" => Some(Surface::Original),

@@ -17,6 +17,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use parking_lot::RwLock;
 use serde::Deserialize;
 
 use web::IDX_BOUNDS;
@@ -95,9 +96,11 @@ const SIGNATURE: &str = "x-forward-signature";
 const SIGNATURE_SECONDS: u64 = 300;
 
 /// Reads what the gateway forwards.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Gateway {
     config: GatewayConfig,
+    /// The one in use.
+    secret: RwLock<Secret>,
     v1_until: Option<Date>,
 }
 
@@ -120,7 +123,12 @@ impl Gateway {
                 Some(date.parse().map_err(wrong)?)
             }
         };
-        Ok(Gateway { config: config.clone(), v1_until })
+        Ok(Gateway { config: config.clone(), secret: RwLock::new(config.secret.clone()), v1_until })
+    }
+
+    /// From now on signatures by this secret count, and those by the one before it do not.
+    pub(crate) fn set_secret(&self, secret: &Secret) {
+        secret.clone_into(&mut self.secret.write());
     }
 
     /// The forwarded identity. None: nothing was forwarded, or it does not count.
@@ -171,7 +179,7 @@ impl Gateway {
             Mode::TrustedAddresses => self.config.trusted.iter().any(|net| net.contains(&peer.to_canonical())),
             Mode::Signature => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                is_signed(request, &self.config.secret, now, self.takes_v1(now)).unwrap_or(false)
+                is_signed(request, &self.secret.read(), now, self.takes_v1(now)).unwrap_or(false)
             }
         }
     }

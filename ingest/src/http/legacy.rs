@@ -45,7 +45,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Ingest>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(examples(json!({ "presenterIdx": 42, "userType": "viewer", "textMessage": "안녕하세요" })))]
-struct SendMessage {
+pub(super) struct SendMessage {
     /// The room: its presenter's number. Null or absent: the sender's own room, if `userType` is `presenter`.
     #[serde(default)]
     #[schema(value_type = Option<schemas::PresenterIdx>)]

@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use self::messages::NewMessage;
 pub(super) use self::messages::{AuthorWarning, post, posting};
 use crate::state::Ingest;
 

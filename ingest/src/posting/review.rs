@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use chat::{EventId, PresenterIdx, User, now};
 use conf::{Address, Span, optional_address};
 use metrics::Registry;
+use parking_lot::RwLock;
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use runtime::ShardedLru;
@@ -105,7 +106,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Review {
     client: Client,
     address: Address,
-    key: SigningKey,
+    key: RwLock<SigningKey>,
     deadline: Duration,
     fallback: Fallback,
     slots: Semaphore,
@@ -183,7 +184,7 @@ impl Review {
         Ok(Some(Review {
             client,
             address: address.clone(),
-            key,
+            key: RwLock::new(key),
             deadline: config.deadline.get(),
             fallback: config.fallback,
             slots: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
@@ -194,6 +195,11 @@ impl Review {
                 ("chatting_ingest_review_hook_requests_total", "Requests to the review hook, by result."),
             ),
         }))
+    }
+
+    /// Signs the requests from now on with this key.
+    pub(crate) fn set_key(&self, key: &SigningKey) {
+        key.clone_into(&mut self.key.write());
     }
 
     /// Whether the breaker for all rooms is open.
@@ -250,7 +256,7 @@ impl Review {
             .client
             .post(self.address.url().clone())
             .header(CONTENT_TYPE, "application/json")
-            .header("webhook-signature", self.key.sign(&id, &seconds, &body))
+            .header("webhook-signature", self.key.read().sign(&id, &seconds, &body))
             .header("webhook-id", id)
             .header("webhook-timestamp", seconds)
             .timeout(self.deadline)

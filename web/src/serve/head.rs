@@ -22,7 +22,7 @@ fn is_host(host: &[u8]) -> bool {
 }
 
 /// A name or an IPv4 address, with a port of up to four digits or without one. Nearly every host is one.
-fn is_usual_host(host: &[u8]) -> bool {
+pub(super) fn is_usual_host(host: &[u8]) -> bool {
     let (name, port) = match host.iter().position(|byte| *byte == b':') {
         Some(colon) => (&host[..colon], &host[colon + 1..]),
         None => (host, [].as_slice()),
@@ -31,7 +31,7 @@ fn is_usual_host(host: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(is_in_name) && port.len() <= 4 && port.iter().all(u8::is_ascii_digit)
 }
 
-fn is_any_host(host: &[u8]) -> bool {
+pub(super) fn is_any_host(host: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(host) else { return false };
     // `Authority` takes more than a port behind the colon, and user information.
     let port = match host.iter().rposition(|byte| *byte == b':' || *byte == b']') {

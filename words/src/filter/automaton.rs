@@ -261,6 +261,10 @@ impl Builder {
                 return;
             }
             latin(&reading, &mut stream);
+            // A room's word may have symbols for letters: by `a$$` it means `ass`, and not every `a`.
+            if blotted.symbols.len() > stream.symbols.len() && !blotted.symbols.contains(&MASKED) {
+                stream = Stream { symbols: blotted.symbols.clone(), places: blotted.places.clone() };
+            }
             self.add(pattern, stream, Alphabet::Latin, entry, letters);
             if !pattern.options.plain {
                 self.add_blotted(pattern, &blotted, entry, letters);

@@ -29,7 +29,7 @@ use crate::grapheme::stands_alone;
 use crate::judge::Alphabet;
 use crate::reading::Seen;
 use crate::sign::{Sign, fold, fold_ascii, jamo};
-use crate::stream::Traits;
+use crate::stream::{Traits, spells_alone};
 
 /// Syllables, letters and symbols without which a text has no word.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &
         letters: Letters::new(&beginnings.latin, &beginnings.blotted),
         has_letters: text.bytes().fold(false, |any, byte| any | byte.is_ascii_alphabetic()),
         has_leet: false,
+        spelling_symbols: 0,
         adjacent: Adjacent::new(&beginnings.mixed),
         seen: Seen::default(),
         follows_exclamation: false,
@@ -103,6 +104,8 @@ struct Prefilter<'f> {
     has_letters: bool,
     /// Such a digit or symbol was there.
     has_leet: bool,
+    /// How many symbols stand for letters also without letters around.
+    spelling_symbols: u32,
     adjacent: Adjacent<'f>,
     seen: Seen,
     /// An exclamation mark is the last sign, and the characters around it do not tell whether it stands for a letter.
@@ -149,6 +152,7 @@ impl Prefilter<'_> {
         }
         let Some(sign) = fold_ascii(byte) else { return };
         self.seen = self.seen.and(Seen::of_ascii(byte));
+        self.spelling_symbols += u32::from(spells_alone(sign));
         match sign {
             Sign::Mark('!' | '?' | '@' | '$' | '+' | '*' | '#' | '|' | '%' | '&' | '^') => self.add_symbol(at),
             sign => self.add_sign(sign),
@@ -196,6 +200,7 @@ impl Prefilter<'_> {
                 fold(c, |sign| {
                     is_visible = true;
                     self.seen = self.seen.and(Seen::of(sign));
+                    self.spelling_symbols += u32::from(spells_alone(sign));
                     match sign {
                         // Part of a syllable, or not.
                         Sign::Jamo(_) => self.may_match = true,
@@ -294,6 +299,7 @@ impl Prefilter<'_> {
             || self.is_i_joined
             || self.hangul.may_end()
             || may_have_leet && seen.has(Seen::LATIN) && !leet.is_empty()
+            || self.spelling_symbols > 1 && !seen.has(Seen::LATIN) && !leet.is_empty()
             || may_have_word && latin::may_match(words, text)
             || self.adjacent.may_have_word && mixed.may_occur_in(seen) && mixed::may_match(mixed, text)
     }

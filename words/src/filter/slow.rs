@@ -6,7 +6,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::*;
 use crate::stream::{hangul, latin, leet, mixed};
 
-pub(super) fn find(filter: &Filter, text: &str) -> Vec<Match> {
+pub(crate) fn find(filter: &Filter, text: &str) -> Vec<Match> {
     let reading = Reading::of_graphemes(text, text.grapheme_indices(true));
     let streams = streams(&reading);
     let candidates = candidates(filter, &reading, &streams);
@@ -15,7 +15,7 @@ pub(super) fn find(filter: &Filter, text: &str) -> Vec<Match> {
 }
 
 /// Whether the text has a word of the list, in a context or not.
-pub(super) fn has_word(filter: &Filter, text: &str) -> bool {
+pub(crate) fn has_word(filter: &Filter, text: &str) -> bool {
     let reading = Reading::of_graphemes(text, text.grapheme_indices(true));
     !candidates(filter, &reading, &streams(&reading)).is_empty()
 }

@@ -2,7 +2,7 @@
 
 use crate::judge::Alphabet;
 use crate::reading::{Reading, Seen};
-use crate::stream::{Stream, hangul, latin, leet, mixed};
+use crate::stream::{Stream, hangul, latin, leet, mixed, spells_alone};
 
 /// The streams of one text. The next text reuses their memory.
 #[derive(Debug, Default)]
@@ -29,10 +29,11 @@ impl Streams {
         if seen.has(Seen::JAMO) && hangul(reading, true, self.begin(SHORTENED)) {
             hangul(reading, false, self.begin(DRAWN_OUT));
         }
-        if !seen.has(Seen::LATIN) {
+        if seen.has(Seen::LATIN) {
+            latin(reading, self.begin(LATIN));
+        } else if reading.glyphs.iter().filter(|glyph| spells_alone(glyph.sign)).nth(1).is_none() {
             return;
         }
-        latin(reading, self.begin(LATIN));
         // Where nothing stands for a letter, leetspeak has the same symbols, and its automaton has no words but those
         // of the plain letters.
         if seen.has(Seen::LEET) {

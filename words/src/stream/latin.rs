@@ -46,6 +46,12 @@ pub(crate) fn stands_for(digit: u8, either: u8) -> Option<u8> {
     }
 }
 
+/// Whether it stands for a letter also where no letter and no digit is around. A word can have nothing but such symbols:
+/// `@$$`.
+pub(crate) fn spells_alone(sign: Sign) -> bool {
+    matches!(sign, Sign::Mark('@' | '$') | Sign::Symbol('€'))
+}
+
 /// The letter that the symbol at this place stands for, if it does. `sign`: the sign at any place of the text.
 pub(crate) fn spells(sign: impl Fn(usize) -> Option<Sign>, at: usize, mark: char, either: u8) -> Option<u8> {
     let is_letter = |at: usize| matches!(sign(at), Some(Sign::Latin { .. } | Sign::Digit(_)));

@@ -36,6 +36,9 @@ fn a_rooms_word_needs_no_blank_in_a_script_without_blanks() {
         ("рот", "работа", &[]),
         ("спойлер", "спойлеры", &[]),
         ("spoiler", "spoiler임", &["spoiler"]),
+        ("a$$", "what an ass", &["ass"]),
+        ("a$$", "a $ sign", &[]),
+        ("a$$", "A$$", &["A$$"]),
     ] {
         assert_eq!(found(&Filter::with_words(&[word.to_owned()]), text), expected, "{word} in {text}");
     }

@@ -46,7 +46,7 @@ pub(crate) fn posting() -> OpenApiRouter<Arc<Ingest>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(examples(json!({ "text": "안녕하세요" })))]
-struct NewMessage {
+pub(crate) struct NewMessage {
     #[serde(default)]
     #[schema(value_type = schemas::Text, required)]
     text: Value,
