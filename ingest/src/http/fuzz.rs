@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use chat::{Attributes, LARGEST_IDX, Role, SweepMatcher, SweepRule, folded};
+use chat::{Attributes, LARGEST_IDX, MessagePosted, Role, SweepMatcher, SweepRule, folded, fragments};
 use futures_util::{FutureExt as _, stream};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
@@ -120,6 +120,7 @@ fn anyone() -> Identity {
         email: String::new(),
         scopes: vec!["chat:attributes".to_owned()],
         attributes: None,
+        emotes: None,
     }
 }
 
@@ -136,7 +137,7 @@ fn message<M: Message + std::fmt::Debug>(parts: &Parts, bytes: &[u8], sender: &S
         let in_pieces = self::read::<M>(parts, Body::from_stream(stream::iter(pieces)));
         assert_eq!(format!("{in_pieces:?}"), format!("{read:?}"), "in pieces of {size}");
     }
-    let mut message = match read {
+    let message = match read {
         Ok(message) => message,
         Err(refusal) => return refused(refusal),
     };
@@ -147,21 +148,37 @@ fn message<M: Message + std::fmt::Debug>(parts: &Parts, bytes: &[u8], sender: &S
         Ok(room) => assert!((1..=LARGEST_IDX).contains(&room.get())),
         Err(refusal) => refused(refusal),
     }
-    match message.take_extras(sender) {
+    let mut extras = None;
+    match message.extras(sender) {
         Ok(None) => {}
-        Ok(Some(extras)) => {
+        Ok(Some(read)) => {
             // No text can look like it: a post with extras is never the same request as one without.
-            let request = extras.as_request("text");
+            let request = read.as_request("text");
             assert_eq!(Text::parse(&request), Err(InvalidText::Forbidden));
-            if let (_, Some(attributes)) = Extras::of(Some(extras), sender) {
-                let value = serde_json::from_str(attributes.as_json()).expect("attributes are JSON");
-                assert_eq!(Attributes::parse(&value), Ok(attributes), "the canonical form is one of its own");
-            }
+            extras = Some(read);
         }
         Err(refusal) => refused(refusal),
     }
     if let Value::String(text) = message.into_text() {
         self::text(text.as_bytes());
+        if let Ok(text) = Text::from_string(text) {
+            posted(extras, sender, &text);
+        }
+    }
+}
+
+/// The attributes of a message are in their canonical form, and each of its emotes is a part of its text.
+fn posted(extras: Option<Box<Extras>>, sender: &Sender, text: &Text) {
+    let mut posted = MessagePosted::new(sender.user(Role::Viewer), text.as_str());
+    Extras::add_to(extras, sender, &mut posted);
+    if let Some(attributes) = posted.attributes {
+        let value = serde_json::from_str(attributes.as_json()).expect("attributes are JSON");
+        assert_eq!(Attributes::parse(&value), Ok(attributes), "the canonical form is one of its own");
+    }
+    if let Some(emotes) = posted.emotes {
+        let fragments = fragments(text.as_str(), &emotes);
+        assert_eq!(fragments.iter().map(|(part, _)| *part).collect::<String>(), text.as_str());
+        assert_eq!(fragments.iter().filter(|(_, emote)| emote.is_some()).count(), emotes.len());
     }
 }
 
@@ -214,7 +231,7 @@ pub fn text(text: &[u8]) {
     if let Ok(visible) = Text::parse(&visible) {
         assert_eq!(visible.has_link(), parsed.has_link());
     }
-    assert!(!(parsed.is_emoji_only() && parsed.has_link()), "an address has letters or digits");
+    assert!(!(parsed.is_emoji_only(None) && parsed.has_link()), "an address has letters or digits");
 }
 
 /// The members of a sweep: a JSON list of the rule, the seconds back, the seconds forward, and the action.
