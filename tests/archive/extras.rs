@@ -136,8 +136,8 @@ async fn emotes_are_found_replayed_and_exported() {
 
     let csv = reader.ask("/v1/rooms/42/export", &[("format", "csv")]).await.text().await.unwrap();
     let mut rows = csv::Reader::from_reader(csv.as_bytes());
-    assert_eq!(rows.headers().unwrap().iter().last(), Some("emotes"));
-    let cells: Vec<String> = rows.records().map(|row| row.unwrap().iter().last().unwrap().to_owned()).collect();
+    assert_eq!(rows.headers().unwrap().iter().next_back(), Some("emotes"));
+    let cells: Vec<String> = rows.records().map(|row| row.unwrap().iter().next_back().unwrap().to_owned()).collect();
     assert_eq!(serde_json::from_str::<Value>(&cells[0]).unwrap(), emotes);
     assert_eq!(cells[2], "");
 }
