@@ -129,7 +129,7 @@ mod tests {
         let are_same = |one: &[&str], other: &[&str]| are_same_servers(&urls(one), &urls(other));
         assert!(are_same(&["nats://a:b@one", "nats://two"], &["nats://token@one", "nats://two"]));
         assert!(!are_same(&["nats://one"], &["nats://one", "nats://two"]));
-        assert!(!are_same(&["nats://one"], &["tls://one"]) && !are_same(&["x"], &["x"]));
+        assert!(!are_same(&["nats://one"], &["tls://one"]) && !are_same(&["http://x"], &["http://x"]));
     }
 
     #[test]
