@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use conf::{Problem, Problems, Size, Span};
@@ -40,11 +41,24 @@ pub struct Config {
     pub request_timeout: Span,
     /// How long the archive keeps its documents.
     pub retention: crate::RetentionConfig,
+    /// The index of texts.
+    pub text_index: TextIndexConfig,
     /// Bounds of the reading side.
     pub reads: ReadsConfig,
     /// The pages for moderators and analysts.
     pub console: console::Config,
 }
+
+/// The section `[archiver.text_index]`: the index that text searches of a room read.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextIndexConfig {
+    /// How many messages of a room are indexed together. 0: none are.
+    pub part: u64,
+}
+
+/// The messages of a part. Smaller ones have more documents than they spare reading; larger ones take memory.
+const PARTS: RangeInclusive<u64> = 64..=65_536;
 
 /// The section `[archiver.reads]`: bounds that keep readers of the archive from slowing its writer.
 #[derive(Debug, Clone, Deserialize)]
@@ -76,6 +90,9 @@ impl Config {
     pub fn problems(&self, log_age: Duration) -> Vec<Problem> {
         let mut problems = Problems::of("archiver");
         problems.at_least("batch_size", self.batch_size, Size::from_bytes(1));
+        let part = self.text_index.part;
+        let reason = format!("must be 0, for none, or {} to {}", PARTS.start(), PARTS.end());
+        problems.require(part == 0 || PARTS.contains(&part), "text_index.part", reason);
         let mut problems = problems.found();
         problems.extend(self.retention.problems(log_age));
         problems

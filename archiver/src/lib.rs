@@ -9,6 +9,7 @@ mod config;
 mod erasure;
 mod error;
 mod formats;
+mod grams;
 mod http;
 mod metrics;
 mod mongo;
@@ -25,7 +26,7 @@ mod work;
 mod write;
 
 pub use archive::{Archive, ArchivedDecision, ArchivedMessage, Author, Deletion};
-pub use config::{Config, ConnectionString, ReadsConfig};
+pub use config::{Config, ConnectionString, ReadsConfig, TextIndexConfig};
 pub use error::Error;
 pub use http::openapi::document as openapi;
 pub use mongo::documents::Cause;

@@ -13,6 +13,7 @@ pub(crate) mod reports;
 pub(crate) mod sequence;
 pub(crate) mod sessions;
 pub(crate) mod statistics;
+mod text_index;
 pub(crate) mod timeline;
 pub(crate) mod times;
 pub(crate) mod trace;

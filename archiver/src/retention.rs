@@ -15,7 +15,7 @@ use crate::erasure::service;
 use crate::mongo::collections::{BROADCASTS, DECISIONS, ERASED_IDS, ERASURES, MESSAGES, QUARANTINE};
 use crate::mongo::database::Database;
 use crate::mongo::failure::Failure;
-use crate::write::backfill;
+use crate::write::text_index;
 use crate::{Config, Error};
 
 /// 1,000: the texts that one request removes.
@@ -167,8 +167,8 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
     }
 }
 
-/// Repeats erasures that the log has lost. Then it sweeps again and again: removes old texts and rules, backfills what
-/// earlier versions did not write, finishes abandoned erasures. Never ends.
+/// Repeats erasures that the log has lost. Then it sweeps again and again: removes old texts and rules, and
+/// finishes abandoned erasures. Never ends.
 pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
     let interval = config.retention.sweep.get();
     // A role that notices a loss exits and starts again, so one check per start is enough.
@@ -184,9 +184,6 @@ pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
         }
         if let Err(failure) = forget_rules(&database, log.max_age()).await {
             tracing::warn!("cannot remove the rules of old sweeps, retrying later: {failure}");
-        }
-        if let Err(failure) = backfill::fold_texts(&database).await {
-            tracing::warn!("cannot fold the texts of an earlier version, retrying later: {failure}");
         }
         if let Err(failure) = service::finish_left(&database, &log, interval).await {
             tracing::warn!("cannot finish an erasure, retrying later: {failure}");
@@ -217,8 +214,9 @@ async fn forget_texts(database: &Database, days: u64) -> Result<(), Failure> {
         page.insert("_id", doc! { "$in": found.into_iter().map(|found| found.id).collect::<Vec<_>>() });
         let collection = database.messages();
         let text = doc! { "$unset": { "message": "", "folded": "", "attributes": "", "emotes": "" } };
-        let update = async move { collection.update_many(page, text).await };
-        gone += database.ask(update).await?.modified_count;
+        let messages = page.clone();
+        let update = database.ask(async move { collection.update_many(page, text).await });
+        gone += text_index::forget(database, messages, update).await?.modified_count;
     }
     if gone > 0 {
         tracing::info!(texts = gone, "removed the texts of {gone} messages that were deleted {days} days ago");

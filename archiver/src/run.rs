@@ -30,6 +30,7 @@ use crate::write::Batch;
 use crate::write::marks;
 use crate::write::progress;
 use crate::write::quarantine;
+use crate::write::text_index::build;
 use crate::{Config, Error};
 
 /// The durable consumer that all archivers share.
@@ -103,6 +104,10 @@ pub async fn run(
         async move { status.report().await }
     });
     tasks.spawn_until_stop("sweep", retention::sweep(config.clone(), database.clone(), log.clone()));
+    tasks.spawn_until_stop("text index", {
+        let (database, size, interval) = (database.clone(), config.text_index.part, config.retention.sweep.get());
+        async move { build::keep(database, size, interval).await }
+    });
     // It saves once more at its stop.
     tasks.spawn("marks", marks::keep(database.clone(), log.clone(), tasks.stop().clone()));
 

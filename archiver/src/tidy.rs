@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use crate::mongo::collections;
 
 /// What `http` serves. None of it knows HTTP.
-const BELOW_HTTP: [&str; 11] = [
+const BELOW_HTTP: [&str; 12] = [
     "acknowledgements.rs",
     "archive.rs",
     "erasure",
     "formats",
+    "grams.rs",
     "mongo",
     "query",
     "retention.rs",

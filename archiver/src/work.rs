@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::mongo::documents::{
     Cause, DecisionDocument, EmoteDocument, MessageDocument, PositionDocument, QuarantineDocument, REFUSE, SessionEnd,
-    people, readable,
+    TEXT_INDEX_VERSION, people, readable,
 };
 use crate::write::decisions::holds::RELEASED;
 
@@ -202,6 +202,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             nickname: posted.user.nickname,
             role: posted.user.role,
             folded: Some(folded(&posted.text)),
+            text_index: Some(TEXT_INDEX_VERSION),
             message: Some(posted.text),
             sent_at: at,
             position,
@@ -248,6 +249,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
                 nickname: notice.user.nickname,
                 role: notice.user.role,
                 folded: Some(folded(&notice.text)),
+                text_index: Some(TEXT_INDEX_VERSION),
                 message: Some(notice.text),
                 sent_at: at,
                 position,

@@ -9,11 +9,12 @@ pub(crate) mod marks;
 pub(crate) mod progress;
 pub(crate) mod quarantine;
 pub(crate) mod session_records;
+pub(crate) mod text_index;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use chat::EventKind;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join};
 use jiff::Timestamp;
 use nats::{Delivery, Log};
 use otlp::Tracer;
@@ -29,6 +30,7 @@ use crate::traces::Traces;
 use crate::work::{Lined, LogFacts, Work, Written};
 use crate::write::decisions::MessagePlace;
 use crate::write::deduplicate::keep_first;
+use crate::write::text_index::Place;
 
 /// 10 s: the log redelivers a batch that is not acknowledged within 30 s. An archiver that holds one reports progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -160,9 +162,10 @@ impl Work {
         let decided = self.decisions.iter().map(|decision| decision.document.id.clone()).collect();
         decisions::enforce(database, decided, &decisions.copied).await?;
         decisions::holds::enforce(database, self).await?;
+        let indexed: Vec<Place> = self.messages.iter().map(|message| Place::from(&message.document)).collect();
         let places: Vec<MessagePlace> =
             self.messages.iter().map(|message| MessagePlace::from(&message.document)).collect();
-        decisions::reconcile(database, &places).await?;
+        try_join(text_index::invalidate(database, &indexed), decisions::reconcile(database, &places)).await?;
         if messages.duplicates > 0 {
             decisions::release(database, places.into_iter().map(|place| place.id).collect()).await?;
         }

@@ -17,6 +17,7 @@ mod presenter;
 mod process;
 mod readers;
 mod room_server;
+mod search;
 mod seek;
 mod sessions;
 mod statistics;
@@ -48,6 +49,8 @@ enum Command {
     Archive(archive::Arguments),
     /// The latency of room statistics by the number of messages
     Statistics(statistics::Arguments),
+    /// Text searches of a large room, with the text index and without
+    Search(search::Arguments),
     /// The latency of dry runs of sweeps by the number of messages
     Sweep(sweep::Arguments),
     /// Seeks in the replay of a long broadcast while the archive grows
@@ -72,6 +75,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Readers(arguments) => readers::run(&arguments).await,
         Command::Archive(arguments) => archive::run(&arguments).await,
         Command::Statistics(arguments) => statistics::run(&arguments).await,
+        Command::Search(arguments) => search::run(&arguments).await,
         Command::Sweep(arguments) => sweep::run(&arguments).await,
         Command::Seek(arguments) => seek::run(&arguments).await,
         Command::Attacks(arguments) => attacks::run(&arguments).await,

@@ -33,6 +33,7 @@ async fn a_document_is_as_described() {
         "role": "viewer",
         "message": "A\0b $where 안녕",
         "folded": "a\0b $where 안녕",
+        "textIndex": 1,
         "sentAt": mongodb::bson::DateTime::from_millis(event.at.as_millisecond()),
         "position": {
             "epoch": position.epoch as i64,
@@ -113,6 +114,7 @@ async fn the_indexes_and_the_compression_are_there_after_a_start_and_after_a_sec
             "room_text",
             "room_times",
             "unfolded",
+            "unindexed",
             "user_times",
         ];
         assert_eq!(indexes, expected);

@@ -4,21 +4,27 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use chat::{Body, Event, EventId, MessagePosted, User};
 use futures_util::{StreamExt as _, stream};
+use mongodb::bson::doc;
 use serde_json::Value;
 
 use super::reading::{Reader, archived, evening, texts, time};
 use super::replay::replay_is_right;
 use super::statistics::statistics_are_right;
 use super::{World, deletion, presenter, user};
+use crate::support::eventually;
 
 /// The number of the first room. The others follow.
 const FIRST_ROOM: i64 = 1_000;
 
 /// One message in this many is deleted afterwards.
 const DELETED: usize = 97;
+
+/// The messages that are indexed together: few, so that most rooms have some parts and a rest.
+const PART: usize = 128;
 
 /// The rooms of a recording, by number, each with its messages in order.
 pub(super) type Rooms = BTreeMap<i64, Vec<Said>>;
@@ -125,6 +131,7 @@ async fn search_is_right(world: &World, reader: &Reader<'_>, rooms: &Rooms) {
             .map(|said| said.text.as_str())
             .collect();
         assert_eq!(texts(&found, "text"), expected, "{piece:?} in room {room}");
+        text_searches_are_right(reader, &path, messages).await;
         let deleted = reader.all(&path, &[("deleted", "only")], "messages", 1_000).await;
         let expected: Vec<&str> = messages.iter().filter(|said| said.deleted).map(|said| said.text.as_str()).collect();
         assert_eq!(texts(&deleted, "text"), expected, "what room {room} deleted");
@@ -144,8 +151,55 @@ async fn search_is_right(world: &World, reader: &Reader<'_>, rooms: &Rooms) {
         expected.sort_unstable();
         assert!(found == expected, "user {user} differs from the recording");
     }
-    let documents = world.collection("chatting_log").count_documents(mongodb::bson::doc! {}).await.unwrap();
+    let documents = world.collection("chatting_log").count_documents(doc! {}).await.unwrap();
     assert_eq!(documents, rooms.values().map(Vec::len).sum::<usize>() as u64);
+}
+
+/// Searches, in both directions, for pieces of the room's words: of any script, of one character and of several, common
+/// and rare.
+async fn text_searches_are_right(reader: &Reader<'_>, path: &str, messages: &[Said]) {
+    let folded: Vec<(String, &str)> =
+        shown(messages).map(|said| (chat::folded(&said.text), said.text.as_str())).collect();
+    let mut pieces: Vec<String> = vec!["absent 없음".to_owned()];
+    for place in 0..5 {
+        let (_, text) = &folded[place * folded.len() / 5];
+        let word = text.split_whitespace().last().unwrap_or_default();
+        for length in [1, 2, 3, 7, 20] {
+            pieces.push(word.chars().take(length).collect());
+            // Across words, too.
+            pieces.push(text.chars().skip(2).take(length).collect());
+        }
+    }
+    pieces.retain(|piece| !piece.contains(char::is_control) && !chat::folded(piece).is_empty());
+    pieces.sort_unstable();
+    pieces.dedup();
+    for piece in pieces {
+        let search = chat::folded(&piece);
+        let mut expected: Vec<&str> =
+            folded.iter().filter(|(folded, _)| folded.contains(&search)).map(|(_, text)| *text).collect();
+        for order in ["asc", "desc"] {
+            let query = [("text", piece.as_str()), ("order", order)];
+            let found = reader.all(path, &query, "messages", 500).await;
+            assert!(texts(&found, "text") == expected, "{piece:?} {order} in {path}");
+            expected.reverse();
+        }
+    }
+}
+
+/// Waits until the text index has all messages of a room that make whole parts.
+async fn is_indexed(world: &World, rooms: &Rooms) {
+    let whole = |messages: &Vec<Said>| (messages.len() / PART * PART) as i64;
+    let expected: i64 = rooms.values().map(whole).sum();
+    let parts = world.collection("text_index_parts");
+    eventually("the texts are indexed", Duration::from_secs(300), async || {
+        let mut counted = 0;
+        let mut cursor = parts.find(doc! { "state": "built" }).await.unwrap();
+        while cursor.advance().await.unwrap() {
+            counted += cursor.deserialize_current().unwrap().get_i64("texts").unwrap();
+        }
+        (counted >= expected).then_some(())
+    })
+    .await;
 }
 
 /// Words of at least two ASCII letters, whose case folding is unambiguous.
@@ -154,9 +208,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 async fn is_answered_right(rooms: &Rooms) {
-    let world = World::start().await;
+    let mut world = World::start().await;
+    let settings = world.settings.clone().set("archiver.text_index.part", &PART.to_string());
+    world.settings = settings.set("archiver.retention.sweep", "1s");
     let archiver = world.archiver().await;
     play_in(&world, rooms).await;
+    is_indexed(&world, rooms).await;
     let reader = Reader::moderator(&archiver);
     search_is_right(&world, &reader, rooms).await;
     statistics_are_right(&reader, rooms).await;

@@ -1,5 +1,6 @@
 //! Search: what a room and a user said, found by time, user, text, flag and deletion, page by page.
 
+mod index;
 mod texts;
 
 use chat::{Body, Event, RoomCleared};

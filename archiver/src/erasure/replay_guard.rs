@@ -12,6 +12,7 @@ use crate::mongo::database::Database;
 use crate::mongo::documents::{ErasedIdDocument, ErasureDocument};
 use crate::mongo::failure::Failure;
 use crate::work::Work;
+use crate::write::text_index;
 
 /// Records the ids, before the messages are removed.
 pub(crate) async fn remember(
@@ -33,8 +34,7 @@ pub(crate) async fn censor(database: &Database, erasures: &Tombstones, work: &Wo
         let filter = doc! { "_id": { "$in": &ids }, "userIdx": erasure.user_idx };
         remember(database, erasure, messages.iter().copied()).await?;
         if !ids.is_empty() {
-            let collection = database.messages();
-            database.ask(async move { collection.delete_many(filter).await }).await?;
+            text_index::remove_messages(database, filter).await?;
         }
     }
     let mut censored = erasures.censor(work);
@@ -53,9 +53,7 @@ pub(crate) async fn enforce(database: &Database, erasures: &Tombstones, work: &W
         return Ok(());
     }
     let erased = among(database, suspects).await?;
-    let collection = database.messages();
-    let filter = doc! { "_id": { "$in": erased }, "userIdx": { "$gt": 0_i64 } };
-    database.ask(async move { collection.delete_many(filter).await }).await.map(|_| ())
+    text_index::remove_messages(database, doc! { "_id": { "$in": erased }, "userIdx": { "$gt": 0_i64 } }).await
 }
 
 /// The batch's messages that may be copies of a removed one.

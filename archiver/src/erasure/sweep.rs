@@ -16,6 +16,7 @@ use super::{reasons, receipt, replay_guard};
 use crate::mongo::database::Database;
 use crate::mongo::documents::{ErasureDocument, ErasureState, PageDocument, REPORTED};
 use crate::mongo::failure::Failure;
+use crate::write::text_index;
 
 /// The counter of quarantined lines.
 const QUARANTINED: &str = "quarantined";
@@ -207,6 +208,7 @@ async fn finish_page(
     let (collection, filter) =
         (step.collection.clone(), doc! { "_id": { "$in": &page.ids }, step.member: erasure.user_idx });
     let changed = match &step.change {
+        Change::Remove if is_own => text_index::remove_messages(database, filter).await,
         Change::Remove => database.ask(async move { collection.delete_many(filter).await }).await.map(|_| ()),
         Change::Update(update) => {
             let update = update.clone();

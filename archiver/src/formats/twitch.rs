@@ -305,6 +305,7 @@ mod tests {
             role,
             message: Some(text.to_owned()),
             folded: None,
+            text_index: None,
             sent_at: DateTime::from_millis(1_763_805_601_250),
             position: PositionDocument { epoch: 1, sequence: 2, index: 3 },
             flags: Vec::new(),

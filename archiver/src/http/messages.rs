@@ -35,8 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct FilterQuery {
-    /// Text that the message contains, spaces included. Case, width and Unicode form do not matter. Every message of
-    /// the time span is searched.
+    /// Text that the message contains, spaces included. Case, width and Unicode form do not matter.
     #[param(value_type = Option<schemas::SearchText>, inline, nullable = false)]
     text: Option<SearchText>,
     /// A label of the word filter or of the review hook.

@@ -5,8 +5,8 @@ use mongodb::bson::Document;
 
 use crate::mongo::database::Database;
 use crate::mongo::documents::{
-    DecisionDocument, ErasedIdDocument, ErasureDocument, GapDocument, MarkDocument, MessageDocument, ProgressDocument,
-    QuarantineDocument, RunDocument,
+    DecisionDocument, ErasedIdDocument, ErasureDocument, GapDocument, GramsDocument, MarkDocument, MessageDocument,
+    PartDocument, ProgressDocument, QuarantineDocument, RunDocument,
 };
 
 /// Messages.
@@ -29,11 +29,17 @@ pub(crate) const PROGRESS: &str = "archive_progress";
 pub(crate) const RUNS: &str = "archive_runs";
 /// Batches that left the log before they were archived.
 pub(crate) const GAPS: &str = "archive_gaps";
+/// The parts of the text index.
+pub(crate) const TEXT_PARTS: &str = "text_index_parts";
+/// The grams of each part.
+pub(crate) const TEXT_GRAMS: &str = "text_index";
 
 /// All of them.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 10] =
-    [MESSAGES, DECISIONS, BROADCASTS, QUARANTINE, ERASURES, ERASED_IDS, MARKS, PROGRESS, RUNS, GAPS];
+pub(crate) const ALL: [&str; 12] = [
+    MESSAGES, DECISIONS, BROADCASTS, QUARANTINE, ERASURES, ERASED_IDS, MARKS, PROGRESS, RUNS, GAPS, TEXT_PARTS,
+    TEXT_GRAMS,
+];
 
 impl Database {
     pub(crate) fn messages(&self) -> Collection<MessageDocument> {
@@ -74,5 +80,13 @@ impl Database {
 
     pub(crate) fn gaps(&self) -> Collection<GapDocument> {
         self.driver().collection(GAPS)
+    }
+
+    pub(crate) fn text_parts(&self) -> Collection<PartDocument> {
+        self.database.collection(TEXT_PARTS)
+    }
+
+    pub(crate) fn text_grams(&self) -> Collection<GramsDocument> {
+        self.database.collection(TEXT_GRAMS)
     }
 }

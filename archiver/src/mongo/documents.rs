@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 mod erasure;
 mod log;
 mod quarantine;
+mod text_index;
 
 pub(crate) use erasure::{ErasedIdDocument, ErasureCounts, ErasureDocument, ErasureState, PageDocument};
 pub(crate) use log::{GapDocument, MarkDocument, ProgressDocument, RunDocument, SampleDocument};
 pub use quarantine::Cause;
 pub(crate) use quarantine::{QuarantineDocument, people, readable, target};
+pub(crate) use text_index::{GramsDocument, PartDocument, PartState, TEXT_INDEX_VERSION};
 
 /// `chatting_log`: a message or a notice, deleted or not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +34,10 @@ pub(crate) struct MessageDocument {
     /// The folded text, for searches. None: an earlier version wrote the message, or the text has been removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) folded: Option<String>,
+    /// [`TEXT_INDEX_VERSION`]: who stored the message keeps the text index right. None: an earlier version or another
+    /// program did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text_index: Option<i32>,
     pub(crate) sent_at: DateTime,
     pub(crate) position: PositionDocument,
     pub(crate) flags: Vec<String>,

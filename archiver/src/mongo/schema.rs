@@ -4,7 +4,7 @@
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::mongo::collections::{
-    BROADCASTS, DECISIONS, ERASED_IDS, ERASURES, GAPS, MESSAGES, PROGRESS, QUARANTINE, RUNS,
+    BROADCASTS, DECISIONS, ERASED_IDS, ERASURES, GAPS, MESSAGES, PROGRESS, QUARANTINE, RUNS, TEXT_GRAMS, TEXT_PARTS,
 };
 use crate::mongo::database::Database;
 use crate::mongo::failure::Failure;
@@ -37,6 +37,8 @@ pub(crate) const ROOM_DELETED: &str = "room_deleted";
 pub(crate) const ROOM_TEXT: &str = "room_text";
 /// The messages whose text is not folded: an earlier version wrote them.
 pub(crate) const UNFOLDED: &str = "unfolded";
+/// The messages that the text index may lack: an earlier version or another program wrote them.
+pub(crate) const UNINDEXED: &str = "unindexed";
 /// When each of a room's chatters first wrote. `deleted.at` comes before `sentAt`, so a chatter's first entry is the
 /// first message that was not deleted, if there is one.
 pub(crate) const ROOM_CHATTERS: &str = "room_chatters";
@@ -47,7 +49,7 @@ pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
 /// Decisions in the order of time. `_id` makes it total.
 pub(crate) const DECISION_TIMES: &str = "times";
 
-const INDEXES: [Index; 26] = [
+const INDEXES: [Index; 28] = [
     Index {
         collection: MESSAGES,
         name: ROOM_BY_POSITION,
@@ -103,6 +105,21 @@ const INDEXES: [Index; 26] = [
         keys: &["presenterIdx", "position"],
         only_with: &["message"],
         only_without: &["folded"],
+    },
+    Index {
+        collection: MESSAGES,
+        name: UNINDEXED,
+        keys: &["presenterIdx", "position"],
+        only_with: &["message"],
+        only_without: &["textIndex"],
+    },
+    // The parts that have a message: every batch asks for them.
+    Index {
+        collection: TEXT_PARTS,
+        name: "room_parts",
+        keys: &["presenterIdx", "last"],
+        only_with: &[],
+        only_without: &[],
     },
     Index {
         collection: MESSAGES,
@@ -187,7 +204,7 @@ const INDEXES: [Index; 26] = [
 ];
 
 /// The collections of these indexes.
-const INDEXED: [&str; 7] = [MESSAGES, DECISIONS, BROADCASTS, QUARANTINE, ERASURES, RUNS, GAPS];
+const INDEXED: [&str; 8] = [MESSAGES, DECISIONS, BROADCASTS, QUARANTINE, ERASURES, RUNS, GAPS, TEXT_PARTS];
 
 /// Indexes of earlier versions that the ones above replace.
 const SUPERSEDED: [(&str, &str); 3] =
@@ -198,12 +215,18 @@ pub(crate) fn unfolded() -> Document {
     doc! { "message": { "$exists": true, "$type": "string" }, "folded": null }
 }
 
+/// Matches the messages that the text index may lack. The index `UNINDEXED` has them.
+pub(crate) fn unindexed() -> Document {
+    doc! { "message": { "$exists": true, "$type": "string" }, "textIndex": null }
+}
+
 /// Creates missing collections and indexes.
 pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
     // zstd: 59 bytes on disk per message, against 98 with the default.
     let compressed = doc! { "storageEngine": { "wiredTiger": { "configString": "block_compressor=zstd" } } };
-    database.create_collection(MESSAGES, compressed).await?;
-    for collection in [DECISIONS, BROADCASTS, QUARANTINE, ERASURES, ERASED_IDS, PROGRESS, RUNS, GAPS] {
+    database.create_collection(MESSAGES, compressed.clone()).await?;
+    database.create_collection(TEXT_GRAMS, compressed).await?;
+    for collection in [DECISIONS, BROADCASTS, QUARANTINE, ERASURES, ERASED_IDS, PROGRESS, RUNS, GAPS, TEXT_PARTS] {
         database.create_collection(collection, doc! {}).await?;
     }
     for collection in INDEXED {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::messages::Selection;
 use super::sequence::{Key, Keyed, Only, Order, Sequence};
+use super::text_index::{Stretch, TextIndex};
 use crate::mongo::collections::MESSAGES;
 use crate::mongo::database::Database;
 use crate::mongo::documents::MessageDocument;
@@ -65,16 +66,37 @@ pub(crate) async fn page(
     let started = Instant::now();
     let Selection { sequence, bounds, order, filter, text, .. } = selection;
     let search = TextSearch::new(database, sequence, text.as_deref()).await?;
+    let mut index = match (&search, sequence) {
+        (TextSearch::Indexed(term), Sequence::Room { presenter_idx, .. }) => {
+            TextIndex::open(database, *presenter_idx, (bounds, *order), term.text).await?
+        }
+        _ => None,
+    };
     let mut messages: Vec<MessageDocument> = Vec::new();
     let mut pace = Pace { step: FIRST_STEP.max(2 * first as u64) };
     let mut gets_on = false;
     'steps: loop {
-        let end = end_of_step(database, selection, after.as_ref(), pace.step).await?;
+        let stretch = match &mut index {
+            Some(index) => {
+                index.next(database, after.as_ref(), usize::try_from(pace.step).unwrap_or(usize::MAX)).await?
+            }
+            None => Stretch::All { end: None },
+        };
+        let (end, candidates) = match stretch {
+            Stretch::All { end: limit } => {
+                let limit = limit.map(Key::Position);
+                let end = end_of_step(database, selection, (after.as_ref(), limit.as_ref()), pace.step).await?;
+                (end.or(limit), None)
+            }
+            Stretch::Among { end, candidates } => (end.map(Key::Position), Some(candidates)),
+        };
         let began = Instant::now();
-        loop {
+        while candidates.as_ref().is_none_or(|candidates| !candidates.is_empty()) {
             let range = sequence.range(bounds, *order, after.as_ref(), end.as_ref());
             // Several conditions may be about the same member, so they are combined with `$and`.
-            let matching = doc! { "$and": [sequence.filter(), range, filter, search.filter()] };
+            let among =
+                candidates.as_ref().map_or_else(Document::new, |positions| doc! { "position": { "$in": positions } });
+            let matching = doc! { "$and": [sequence.filter(), range, filter, search.filter(), among] };
             let mut options = search.options(sequence, *order);
             // One more than the page shows whether more follow.
             let limit = search.least().max(first - messages.len() + 1);
@@ -258,16 +280,17 @@ impl<'a> TextSearch<'a> {
     }
 }
 
-/// The key of the last of the next `step` messages, read from the index alone. None: there are fewer.
+/// The key of the last of the next `step` messages after the one key, and up to the other, read from the index alone.
+/// None: there are fewer.
 async fn end_of_step(
     database: &Database,
     selection: &Selection,
-    after: Option<&Key>,
+    (after, limit): (Option<&Key>, Option<&Key>),
     step: u64,
 ) -> Result<Option<Key>, Failure> {
     let Selection { sequence, bounds, order, .. } = selection;
     let mut filter = sequence.filter();
-    filter.extend(sequence.range(bounds, *order, after, None));
+    filter.extend(sequence.range(bounds, *order, after, limit));
     let mut options = sequence.options(*order);
     options.skip = Some(step - 1);
     options.limit = Some(1);

@@ -11,6 +11,7 @@ use crate::mongo::documents::{MessageDocument, PositionDocument};
 use crate::mongo::failure::Failure;
 use crate::work::Work;
 use crate::write::deduplicate::{self, EventDocument as _};
+use crate::write::text_index;
 
 /// The type of a release: it is a `message.posted` in the log, and a decision here.
 pub(crate) const RELEASED: &str = "message.released";
@@ -50,8 +51,7 @@ pub(crate) async fn enforce(database: &Database, work: &Work) -> Result<(), Fail
                 "presenterIdx": decision.presenter_idx,
                 "position": { "$gt": decision.position },
             };
-            let collection = database.messages();
-            database.ask(async move { collection.delete_one(later).await }).await?;
+            text_index::remove_messages(database, later).await?;
         } else {
             let is_its =
                 |message: &&MessageDocument| (&message.id, message.position) == (&decision.id, decision.position);
