@@ -175,6 +175,7 @@ async fn search(port: u16, text: &str, order: &str) -> anyhow::Result<(usize, us
         email: String::new(),
         scopes: vec!["chat:read".to_owned()],
         attributes: None,
+        emotes: None,
     };
     let token = web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, Duration::from_secs(3_600));
     let mut connection = connect(port).await?;

@@ -83,10 +83,10 @@ impl Database {
     }
 
     pub(crate) fn text_parts(&self) -> Collection<PartDocument> {
-        self.database.collection(TEXT_PARTS)
+        self.driver().collection(TEXT_PARTS)
     }
 
     pub(crate) fn text_grams(&self) -> Collection<GramsDocument> {
-        self.database.collection(TEXT_GRAMS)
+        self.driver().collection(TEXT_GRAMS)
     }
 }
