@@ -155,16 +155,16 @@ async fn search_is_right(world: &World, reader: &Reader<'_>, rooms: &Rooms) {
     assert_eq!(documents, rooms.values().map(Vec::len).sum::<usize>() as u64);
 }
 
-/// Searches, in both directions, for pieces of the room's words: of any script, of one character and of several, common
-/// and rare.
+/// Searches, in one direction or the other, for pieces of the room's words: of any script, of one character and of
+/// several, common and rare.
 async fn text_searches_are_right(reader: &Reader<'_>, path: &str, messages: &[Said]) {
     let folded: Vec<(String, &str)> =
         shown(messages).map(|said| (chat::folded(&said.text), said.text.as_str())).collect();
     let mut pieces: Vec<String> = vec!["absent 없음".to_owned()];
-    for place in 0..5 {
-        let (_, text) = &folded[place * folded.len() / 5];
+    for place in 0..3 {
+        let (_, text) = &folded[place * folded.len() / 3];
         let word = text.split_whitespace().last().unwrap_or_default();
-        for length in [1, 2, 3, 7, 20] {
+        for length in [1, 2, 7] {
             pieces.push(word.chars().take(length).collect());
             // Across words, too.
             pieces.push(text.chars().skip(2).take(length).collect());
@@ -173,16 +173,16 @@ async fn text_searches_are_right(reader: &Reader<'_>, path: &str, messages: &[Sa
     pieces.retain(|piece| !piece.contains(char::is_control) && !chat::folded(piece).is_empty());
     pieces.sort_unstable();
     pieces.dedup();
-    for piece in pieces {
-        let search = chat::folded(&piece);
+    for (piece, order) in pieces.iter().zip(["asc", "desc"].into_iter().cycle()) {
+        let search = chat::folded(piece);
         let mut expected: Vec<&str> =
             folded.iter().filter(|(folded, _)| folded.contains(&search)).map(|(_, text)| *text).collect();
-        for order in ["asc", "desc"] {
-            let query = [("text", piece.as_str()), ("order", order)];
-            let found = reader.all(path, &query, "messages", 500).await;
-            assert!(texts(&found, "text") == expected, "{piece:?} {order} in {path}");
+        if order == "desc" {
             expected.reverse();
         }
+        let query = [("text", piece.as_str()), ("order", order)];
+        let found = reader.all(path, &query, "messages", 500).await;
+        assert!(texts(&found, "text") == expected, "{piece:?} {order} in {path}");
     }
 }
 

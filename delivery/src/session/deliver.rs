@@ -79,6 +79,7 @@ impl Session<'_> {
         if let Some(welcome) = self.dialect.welcome(welcome) {
             socket.send_text(welcome).await?;
         }
+        let mut partial_pages = 0;
         loop {
             if let Some(reason) = self.fence.seat.told() {
                 return Err(reason);
@@ -86,7 +87,7 @@ impl Session<'_> {
             // Taken before anything is looked at: what happens later signals again.
             self.fence.seat.wake().take();
             self.attend(socket).await?;
-            let page = self.reader.after(Some(self.cursor));
+            let page = self.reader.after_pages(self.cursor, partial_pages);
             if page.gap {
                 // No gap within a session: the client is told of it when it reconnects.
                 let presenter = self.fence.claim.presenter;
@@ -109,7 +110,10 @@ impl Session<'_> {
                     {
                         Box::pin(self.handle(socket, received?)).await?;
                     }
-                    if !page.is_partial {
+                    if page.is_partial {
+                        partial_pages += 1;
+                    } else {
+                        partial_pages = 0;
                         self.wait(socket, None, Asked::Already).await?;
                     }
                 }

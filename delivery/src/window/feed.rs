@@ -28,6 +28,12 @@ const TIDY_INTERVAL: Duration = Duration::from_secs(30);
 /// a burst has reached.
 const PAGE: Limit = Limit { events: 1_000, bytes: 8 * 1024 };
 
+/// 32 KB: as much as a slow phone takes within the write deadline.
+const LARGE_PAGE: Limit = Limit { events: 1_000, bytes: 32 * 1024 };
+
+/// 4: a presenter whom so many pages have not brought up to date gets large ones, in fewer frames.
+const PAGES: u32 = 4;
+
 /// The window of this node, filled from the log's tail.
 #[derive(Debug)]
 pub(crate) struct Feed {
@@ -228,6 +234,12 @@ impl RoomReader {
     /// The events after the cursor, at most one page.
     pub(crate) fn after(&self, cursor: Option<Position>) -> Page {
         self.feed.read().after(self.presenter, self.partition, cursor, PAGE)
+    }
+
+    /// The events after the cursor, at most one page, after so many partial ones.
+    pub(crate) fn after_pages(&self, cursor: Position, partial: u32) -> Page {
+        let limit = if partial < PAGES { PAGE } else { LARGE_PAGE };
+        self.feed.read().after(self.presenter, self.partition, Some(cursor), limit)
     }
 
     /// How far a reader at the cursor has come, counting events of other rooms.
