@@ -20,6 +20,14 @@ const OF: u64 = 50;
 /// Longer than ingest waits in a run.
 const TOO_LONG: Duration = Duration::from_secs(3);
 
+/// Of [`OF`] posts, this one is replaced.
+const REPLACED: u64 = 17;
+
+/// Whether the post gets another text.
+pub(crate) fn replaces(post: u64) -> bool {
+    post % OF == REPLACED
+}
+
 #[derive(Debug, Deserialize)]
 struct Question {
     data: Data,
@@ -50,7 +58,7 @@ async fn review(State(notes): State<Notes>, Json(question): Json<Question>) -> R
     let verdict = match number.map(|number| (number, number % OF)) {
         Some((_, 7)) => ReviewVerdict::Deny,
         Some((_, 12 | 33)) => ReviewVerdict::Hold,
-        Some((number, 17)) => ReviewVerdict::Replace { with: format!("in other words #{number}") },
+        Some((number, REPLACED)) => ReviewVerdict::Replace { with: format!("in other words #{number}") },
         Some((_, 27 | 37)) => ReviewVerdict::NoAnswer,
         _ => ReviewVerdict::Allow,
     };

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, ask, client, send_message};
 use crate::erasures::is_erased;
+use crate::review;
 use crate::system::token_with;
 
 /// The first viewer's number.
@@ -252,12 +253,12 @@ pub(crate) struct Extras {
 
 impl Extras {
     /// Attributes of the post, in the order in which the log has them, the message that it answers, of any room, and an
-    /// emote: the first word of its text.
+    /// emote: the first word of its text, unless the review hook replaces that.
     fn of(post: u64, text: &str, answered: Option<(i64, EventId)>) -> Extras {
         let badges = json!([{ "id": "subscriber", "version": post % 12 }]);
         let attributes = json!({ "amount": post, "badges": badges, "color": "#00C853", "vip": post.is_multiple_of(2) });
         let id = format!("emote_{}", post % 12);
-        let word = text.split_whitespace().next();
+        let word = text.split_whitespace().next().filter(|_| !review::replaces(post));
         let emotes = word.map(|word| json!([{ "id": id, "start": 0, "end": word.chars().count() }]));
         Extras { reply_to: answered.map(|(_, id)| id), attributes, emotes }
     }
