@@ -1,6 +1,6 @@
 //! Grams: the characters that stand next to each other in a folded text. A part of the text index says, for each gram,
 //! in which of some neighbouring messages it is. A text that contains a search text has all of its grams, so messages
-//! without one of them need not be read. The opposite does not hold: whoever searches compares the texts that remain.
+//! without one of them need not be read. The opposite does not hold, so a search compares the texts that remain.
 //!
 //! The grams of a text are each of its characters, and each three neighbouring characters. The last two make a gram
 //! too, without a third: so a search for two characters reads the grams that begin with them.

@@ -393,7 +393,7 @@ mod tests {
                 ])
             )
         );
-        // Whoever wrote such a range: it is not in the text.
+        // A range that is not in the text is left out.
         for stray in [emote("a", -1, 1), emote("a", 1, 9), emote("a", 1, 1), emote("a", 0, 1 << 40)] {
             assert_eq!(drawn("hi", vec![stray]), (json!([text("hi")]), json!([])));
         }

@@ -1,6 +1,6 @@
-//! The text index follows the messages. A part is built once, from the messages that are archived by then. Whoever
-//! stores or removes a text looks for the parts that cover it afterwards, and removes them: the messages of such a part
-//! are searched without an index until it is built again.
+//! The text index follows the messages. A part is built once, from the messages that are archived by then. An archiver
+//! that stores or removes a text looks for the parts that cover it afterwards, and removes them: the messages of such a
+//! part are searched without an index until it is built again.
 //!
 //! Both sides write first and look afterwards. An archiver that builds a part stores its claim, then reads the messages.
 //! One that stores a message stores it, then looks for parts and claims. Whichever is second sees the other. A part

@@ -182,7 +182,7 @@ async fn build(
     loop {
         let Some(last) = end(database, room, from, until, size).await? else { return Ok(None) };
         let Some(part) = claim(database, room, from, last).await? else { return Ok(None) };
-        // Only after the claim: whoever stores a message from now on finds it.
+        // Only after the claim: an archiver that stores a message from now on finds it.
         if lacks_marks(database, room).await? {
             clean_up(database, &part).await?;
             return Ok(None);
