@@ -240,7 +240,7 @@ struct Accepted {
     tls: Option<Arc<ServerTls>>,
     slot: Slot,
     /// How often the process had stood still before.
-    stood_still: u64,
+    stood_still: u16,
 }
 
 async fn connection<F: FastPath>(

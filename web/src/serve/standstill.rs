@@ -17,11 +17,16 @@ const STOOD_STILL: Duration = Duration::from_secs(5);
 /// The heart of the process, which has one, however many listeners it has.
 static HEART: LazyLock<Heart> = LazyLock::new(Heart::new);
 
+/// The time of the last beat and the number of standstills, which change together: whoever sees a beat from after a
+/// pause sees that the pause was counted.
 #[derive(Debug)]
-struct Heart {
-    /// Milliseconds since the machine started.
-    last_beat: AtomicU64,
-    times: AtomicU64,
+struct Heart(AtomicU64);
+
+/// The last beat: milliseconds since the machine started, above the number of standstills.
+#[derive(Debug, Clone, Copy)]
+struct Beat {
+    at: u64,
+    times: u16,
 }
 
 /// Beats until it is dropped. Without it a quiet process would look as if it had stood still.
@@ -32,24 +37,52 @@ pub(super) async fn beat() {
     }
 }
 
-/// How often the process has stood still so far. The first call after a pause notices it.
-pub(super) fn times() -> u64 {
+/// How often the process has stood still so far, to be compared for equality. The first call after a pause notices it.
+pub(super) fn times() -> u16 {
     HEART.times_at(now())
 }
 
 impl Heart {
     fn new() -> Heart {
-        Heart { last_beat: AtomicU64::new(now()), times: AtomicU64::new(0) }
+        Heart(AtomicU64::new(Beat { at: now(), times: 0 }.packed()))
     }
 
-    fn times_at(&self, now: u64) -> u64 {
-        let last = self.last_beat.fetch_max(now, Ordering::AcqRel);
-        if Duration::from_millis(now.saturating_sub(last)) < STOOD_STILL {
-            return self.times.load(Ordering::Acquire);
+    fn times_at(&self, now: u64) -> u16 {
+        let mut seen = self.0.load(Ordering::Acquire);
+        loop {
+            let last = Beat::unpacked(seen);
+            let beat = last.followed_at(now);
+            match self.0.compare_exchange_weak(seen, beat.packed(), Ordering::AcqRel, Ordering::Acquire) {
+                Err(newer) => seen = newer,
+                Ok(_) => {
+                    if beat.times != last.times {
+                        let seconds = (now - last.at) / 1_000;
+                        tracing::warn!(
+                            seconds,
+                            "the process stood still for {seconds} s: requests from before are refused"
+                        );
+                    }
+                    return beat.times;
+                }
+            }
         }
-        let seconds = now.saturating_sub(last) / 1_000;
-        tracing::warn!(seconds, "the process stood still for {seconds} s: requests from before are refused");
-        self.times.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+impl Beat {
+    fn packed(self) -> u64 {
+        self.at << u16::BITS | u64::from(self.times)
+    }
+
+    fn unpacked(packed: u64) -> Beat {
+        let [low, high, ..] = packed.to_le_bytes();
+        Beat { at: packed >> u16::BITS, times: u16::from_le_bytes([low, high]) }
+    }
+
+    /// Somebody who asked before this beat, and is late, changes nothing.
+    fn followed_at(self, now: u64) -> Beat {
+        let stood_still = Duration::from_millis(now.saturating_sub(self.at)) >= STOOD_STILL;
+        Beat { at: self.at.max(now), times: self.times.wrapping_add(stood_still.into()) }
     }
 }
 
@@ -59,6 +92,8 @@ fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU16;
+
     use super::*;
 
     #[test]
@@ -73,5 +108,28 @@ mod tests {
         // Somebody who asked before, and is late.
         assert_eq!(heart.times_at(began + 9_800), 1);
         assert_eq!(heart.times_at(began + 30_000), 2);
+    }
+    #[test]
+    fn whoever_sees_the_first_beat_after_a_pause_knows_of_the_pause() {
+        const PAUSES: u16 = 10_000;
+        let heart = Heart::new();
+        let (began, pauses) = (now(), AtomicU16::new(0));
+        let times_after = |pauses: u16| heart.times_at(began + 10_000 * u64::from(pauses));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for pause in 1..=PAUSES {
+                    pauses.store(pause, Ordering::Release);
+                    times_after(pause);
+                }
+            });
+            loop {
+                let known = pauses.load(Ordering::Acquire);
+                let counted = times_after(known);
+                assert!(counted >= known, "{counted} of {known} pauses are known");
+                if known == PAUSES {
+                    break;
+                }
+            }
+        });
     }
 }
