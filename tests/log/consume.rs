@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::{FutureExt as _, StreamExt as _};
 use nats::{Config, Consumer, Delivery};
 use tokio_util::sync::CancellationToken;
 
@@ -196,10 +197,12 @@ async fn the_backlog_says_what_waits_what_is_held_and_up_to_where_all_is_acknowl
 }
 
 #[tokio::test]
-async fn batches_of_any_size_are_handed_out_however_many_there_are() {
+async fn batches_of_any_size_are_handed_out_without_an_interruption_however_many_there_are() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let client = async_nats::connect(server.url()).await.unwrap();
+    let mut begins = client.subscribe("$JS.API.CONSUMER.CREATE.CHAT_0.>").await.unwrap();
+    client.flush().await.unwrap();
     let context = async_nats::jetstream::new(client);
     // More bytes and batches than one request has, with large batches among small ones.
     let large = "x".repeat(500 * 1024);
@@ -222,4 +225,6 @@ async fn batches_of_any_size_are_handed_out_however_many_there_are() {
         delivery.ack().await.unwrap();
     }
     assert_eq!(sizes, [5_960, 40]);
+    begins.next().await.expect("reading begins with a request for the consumer");
+    assert!(begins.next().now_or_never().is_none(), "reading began once");
 }

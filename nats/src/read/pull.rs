@@ -27,8 +27,12 @@ const READING: &str = "reading batches";
 pub(super) struct Pull {
     jetstream: jetstream::Context,
     consumer: PullConsumer,
+    /// Each request is answered at a subject of its own below it: the end of an earlier request, which the server also
+    /// tells after the last batch, is not taken for the end of this one.
     inbox: Subject,
     messages: Subscriber,
+    /// Requests so far.
+    requests: u64,
     batches: usize,
     bytes: usize,
     /// The open request. None: it has ended, and nothing of it is on its way.
@@ -36,6 +40,8 @@ pub(super) struct Pull {
 }
 
 struct Open {
+    /// Where the server tells its end.
+    subject: Subject,
     /// The batches that it still asks for.
     left: usize,
     expires: Instant,
@@ -51,8 +57,8 @@ impl Pull {
     ) -> Result<Pull, Error> {
         let client = jetstream.client();
         let inbox = Subject::from(client.new_inbox());
-        let messages = request("requesting batches", client.subscribe(inbox.clone())).await?;
-        Ok(Pull { jetstream: jetstream.clone(), consumer, inbox, messages, batches, bytes, open: None })
+        let messages = request("requesting batches", client.subscribe(format!("{inbox}.*"))).await?;
+        Ok(Pull { jetstream: jetstream.clone(), consumer, inbox, messages, requests: 0, batches, bytes, open: None })
     }
 
     /// Waits for the next batch. Dropping the future loses no batch.
@@ -111,8 +117,10 @@ impl Pull {
         };
         // Open from before it is sent: dropping this future must not hide it.
         let expires = Instant::now() + EXPIRES;
-        self.open = Some(Open { left: self.batches, expires });
-        request("requesting batches", self.consumer.request_batch(wanted, self.inbox.clone())).await?;
+        self.requests += 1;
+        let subject = Subject::from(format!("{}.{}", self.inbox, self.requests));
+        self.open = Some(Open { subject: subject.clone(), left: self.batches, expires });
+        request("requesting batches", self.consumer.request_batch(wanted, subject)).await?;
         Ok(expires)
     }
 
@@ -125,6 +133,7 @@ impl Pull {
                 Ok(Some(Message { message, context: self.jetstream.clone() }))
             }
             Some(StatusCode::IDLE_HEARTBEAT) => Ok(None),
+            Some(_) if self.open.as_ref().is_none_or(|open| open.subject != message.subject) => Ok(None),
             Some(status) => {
                 let open = self.open.take();
                 let why = message.description.as_deref().unwrap_or_default();
