@@ -184,6 +184,8 @@ async fn search(port: u16, text: &str, order: &str) -> anyhow::Result<(usize, us
     for requests in 1.. {
         let path = format!("/v1/rooms/{ROOM}/messages?text={encoded}&order={order}&first=50{after}");
         let request = hyper::Request::get(&path).header("host", "bench").header("token", &token);
+        // It may still be busy with the end of the last answer.
+        connection.ready().await?;
         let response = connection.send_request(request.body(Full::new(Bytes::new()))?).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();

@@ -101,6 +101,8 @@ impl<'a> Load<'a> {
                     // A stride that visits all texts.
                     let text = &texts[(before + count) * 7 % texts.len()];
                     let request = request((count / posters).is_multiple_of(2), room, token, text)?;
+                    // It may still be busy with the end of the last answer.
+                    connection.ready().await?;
                     let response = connection.send_request(request).await?;
                     let status = response.status();
                     let body = response.into_body().collect().await?.to_bytes();
