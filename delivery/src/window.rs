@@ -28,6 +28,7 @@ use crate::wake::Wake;
 mod erasure;
 mod extent;
 pub(crate) mod feed;
+mod incoming;
 mod kept;
 mod page;
 mod queue;
@@ -40,10 +41,11 @@ mod wakes;
 
 use erasure::{Erasure, about_target};
 use extent::{Extent, end_of_batch, just_before};
-use kept::Kind;
 #[cfg(any(test, feature = "fuzz"))]
-pub(crate) use kept::deleted;
-pub(crate) use kept::{Deleted, Effect, Incoming, Kept, Shown, Withheld};
+pub(crate) use incoming::deleted;
+pub(crate) use incoming::{Effect, Incoming};
+use kept::Kind;
+pub(crate) use kept::{Deleted, Kept, Shown, Withheld};
 pub(crate) use page::{Ask, Limit, Page, StartPoint};
 use queue::{INDEX_BYTES, Queue, shrink};
 use sweeps::{Spans, Sweep};

@@ -19,7 +19,8 @@ use nats::{MOST_AHEAD, MOST_BEHIND, believed};
 
 use super::erasure::{Erasure, about_target};
 use super::extent::{Extent, end_of_batch, just_before};
-use super::kept::{About, Effect, Incoming, Kept, Kind, Rule};
+use super::incoming::{Effect, Incoming, Rule};
+use super::kept::{About, Kept, Kind};
 use super::{RoomWindow, Window, restoration};
 use crate::members::{members, only, without};
 
