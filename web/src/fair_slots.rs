@@ -182,7 +182,7 @@ impl FairSlots {
                 return;
             }
             if let Some(holder) = state.take_out(number) {
-                self.bytes.fetch_sub(holder.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+                self.bytes.fetch_sub(holder.bytes.swap(0, Ordering::Acquire), Ordering::Relaxed);
                 holder.told.cancel();
             }
         }
@@ -289,8 +289,9 @@ impl Slot {
 
     /// Counts more bytes held for its peer. False: all together hold too many, and no slot can be evicted.
     pub fn add_bytes(&self, more: usize) -> bool {
-        self.holder.bytes.fetch_add(more, Ordering::Relaxed);
+        // First to the sum: another thread may take the slot's bytes from it at any moment.
         let all = self.slots.bytes.fetch_add(more, Ordering::Relaxed) + more;
+        self.holder.bytes.fetch_add(more, Ordering::Release);
         if all <= self.slots.most_bytes {
             return true;
         }
@@ -300,7 +301,7 @@ impl Slot {
 
     /// Nothing is held for its peer any more.
     pub fn clear_bytes(&self) {
-        let held = self.holder.bytes.swap(0, Ordering::Relaxed);
+        let held = self.holder.bytes.swap(0, Ordering::Acquire);
         if held > 0 {
             self.slots.bytes.fetch_sub(held, Ordering::Relaxed);
         }

@@ -132,6 +132,21 @@ fn bytes_are_bounded_together_and_whoever_has_most_places_lets_go_of_some() {
     assert!(slots.state().of_source.is_empty());
 }
 
+#[test]
+fn bytes_that_another_thread_takes_while_more_are_counted_are_never_below_zero() {
+    let slots = FairSlots::new(1, usize::MAX);
+    let slot = enter(&slots, network(1));
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| (0..100_000).for_each(|_| drop(slot.add_bytes(1))));
+        while !adding.is_finished() {
+            slot.clear_bytes();
+            assert!(slots.bytes() <= 100_000, "{} bytes", slots.bytes());
+        }
+    });
+    slot.clear_bytes();
+    assert_eq!(slots.bytes(), 0);
+}
+
 #[tokio::test]
 async fn a_newcomer_waits_for_the_next_free_slot_if_none_can_be_evicted() {
     let slots = FairSlots::new(1, 0);
