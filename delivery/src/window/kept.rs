@@ -2,18 +2,15 @@
 //! that only nodes need, or of a message whose author was erased. A decision by or about an erased user has neither the
 //! name nor the reason. Which client sees which part is the dialects' business.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use chat::{
     Body, Event, EventId, EventKind, MalformedEvent, MessagePosted, NoticePosted, Position, PostedLine, PresenterIdx,
-    SweepMatcher, User, UserIdx,
+    User, UserIdx,
 };
-use jiff::{SignedDuration, Timestamp};
-use nats::{Entry, believed};
+use jiff::Timestamp;
+use nats::believed;
 use serde::Deserialize;
-
-use crate::members::{unwrapped, without};
 
 /// An event of the window.
 #[derive(Debug, Clone, PartialEq, Eq)]

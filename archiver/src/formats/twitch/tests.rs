@@ -79,10 +79,7 @@ fn a_colour_and_badges_come_from_attributes_if_they_fit() {
     ];
     assert_eq!(
         drawn(doc! { "color": "#00c853", "badges": badges }),
-        (
-            json!("#00c853"),
-            json!([moderator, badge("subscriber", "12"), badge("vip", "gold"), badge("founder", "1")])
-        )
+        (json!("#00c853"), json!([moderator, badge("subscriber", "12"), badge("vip", "gold"), badge("founder", "1")]))
     );
     for other in
         [doc! {}, doc! { "color": "red", "badges": "gold" }, doc! { "color": 7_i64 }, doc! { "color": "#00C85G" }]
