@@ -1,3 +1,5 @@
+//! How a role ends.
+
 use runtime::{Panicked, Tasks};
 
 use super::*;

@@ -66,8 +66,8 @@ async fn a_search_by_time_finds_every_message_despite_differing_clocks() {
     let mut times: Vec<Timestamp> = sent.iter().map(|(at, _)| *at).collect();
     times.sort();
     // Also from a time before all messages: the first result is not the first in the log.
-    let beginnings = times.iter().step_by(23).flat_map(|at| [*at, *at - 4 * SECOND]);
-    let ends: Vec<Timestamp> = times.iter().step_by(31).flat_map(|at| [*at, *at + 4 * SECOND]).collect();
+    let beginnings = times.iter().step_by(37).flat_map(|at| [*at, *at - 4 * SECOND]);
+    let ends: Vec<Timestamp> = times.iter().step_by(47).flat_map(|at| [*at, *at + 4 * SECOND]).collect();
     let stretches = beginnings.flat_map(|from| ends.iter().map(move |to| (from, *to)));
     for (from, to) in stretches.filter(|(from, to)| from < to) {
         let query = [("from", from.to_string()), ("to", to.to_string())];

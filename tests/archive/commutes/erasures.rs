@@ -122,7 +122,7 @@ fn the_traces_of_an_erased_user_do_not_depend_on_the_order_repetition_or_concurr
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mongod = runtime.block_on(Mongod::start());
     let databases = std::cell::Cell::new(0);
-    let settings = Config { cases: 64, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let settings = Config { cases: 32, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let mode = prop_oneof![Just(ErasureMode::Remove), Just(ErasureMode::Anonymise)];
     let lives = prop::collection::vec(life(), 4..24).prop_flat_map(|lives| {
         let groups = groups(lives.len());

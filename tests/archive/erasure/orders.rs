@@ -80,7 +80,7 @@ async fn an_erasure_that_comes_at_the_same_moment_as_what_it_is_about_misses_not
         let lines = (first..).zip(events).map(|(sequence, event)| Ok(at(sequence, event)));
         lines.collect::<Vec<_>>()
     };
-    const ROUNDS: i64 = 400;
+    const ROUNDS: i64 = 200;
     for round in 1..=ROUNDS {
         let (gone, other) = (1_000 + round, 9_000 + round);
         let target = by(other, round, "of somebody else");

@@ -104,7 +104,8 @@ async fn indexed(world: &World, room: i64, texts: i64) -> Vec<String> {
     .await
 }
 
-/// Compares every search with what the same list without a text contains, by pages of one size or another.
+/// Compares every search with what the same list without a text contains, by pages of one size or another. Each is made
+/// with every second filter.
 async fn searches_are_right(reader: &Reader<'_>, room: i64) {
     let path = format!("/v1/rooms/{room}/messages");
     let (from, to) = (time(1_000), time(7_000));
@@ -118,7 +119,8 @@ async fn searches_are_right(reader: &Reader<'_>, room: i64) {
     ];
     for (number, filter) in filters.into_iter().enumerate() {
         let all = reader.all(&path, filter, "messages", 1_000).await;
-        for (search, first) in SEARCHES.into_iter().zip([7, 50, 1_000].into_iter().cycle().skip(number)) {
+        let searches = SEARCHES.into_iter().skip(number % 2).step_by(2);
+        for (search, first) in searches.zip([7, 50, 1_000].into_iter().cycle().skip(number)) {
             let contains =
                 |message: &&Value| folded(message["text"].as_str().unwrap_or_default()).contains(&folded(search));
             let expected: Vec<&Value> = all.iter().filter(contains).collect();

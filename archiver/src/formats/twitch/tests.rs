@@ -1,3 +1,5 @@
+//! What TwitchDownloader reads in the file.
+
 use mongodb::bson::{DateTime, Document, doc};
 use proptest::prelude::*;
 use serde_json::json;
