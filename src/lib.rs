@@ -1,6 +1,7 @@
 //! The library behind the binary: the command line, the configuration, the life of a role, and the development
 //! commands.
 
+mod certificates;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conf::Problem;
-use tls::ServerTls;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use web::auth::Verifier;
 
+use crate::certificates::Certificates;
 use crate::config::{Config, Loaded};
 use crate::logging::Filter;
 use crate::roles::Role;
@@ -46,7 +45,7 @@ pub(crate) struct Reload {
     pub(crate) auth: Arc<Verifier>,
     /// None: no span is exported.
     pub(crate) export_headers: Option<otlp::Headers>,
-    pub(crate) certificates: Vec<Arc<ServerTls>>,
+    pub(crate) certificates: Arc<Certificates>,
     /// Tells the role.
     pub(crate) changes: watch::Sender<Config>,
 }
@@ -63,11 +62,7 @@ impl Reload {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = hangup.recv() => current = self.reload(current).await,
-                _ = looks.tick() => {
-                    for certificate in &self.certificates {
-                        certificate.reload_if_changed().into_iter().for_each(|outcome| tell(certificate, outcome));
-                    }
-                }
+                _ = looks.tick() => self.certificates.reload_if_changed(),
             }
         }
     }
@@ -87,9 +82,7 @@ impl Reload {
             }
         };
         loaded.config.log_warnings();
-        for certificate in &self.certificates {
-            tell(certificate, certificate.reload());
-        }
+        self.certificates.reload();
         self.filter.set(&loaded.config.log);
         if let Some(headers) = &self.export_headers {
             headers.set(&loaded.config.otlp);
@@ -109,21 +102,6 @@ impl Reload {
             tracing::warn!(role = name, later, "restart {name} to apply {later}");
         }
         Some(loaded)
-    }
-}
-
-fn tell(certificate: &ServerTls, outcome: Result<bool, Problem>) {
-    let (section, expires) = (certificate.section(), certificate.expires());
-    match outcome {
-        Ok(true) => {
-            tracing::info!(section, %expires, "{section}: a renewed certificate is in use, valid until {expires}");
-        }
-        Ok(false) => tracing::debug!(section, %expires, "{section}: the certificate is the same"),
-        Err(problem) => tracing::error!(
-            section,
-            %problem,
-            "{section}: the certificate is not renewed, and the one in use is valid until {expires}: {problem}"
-        ),
     }
 }
 

@@ -31,6 +31,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use web::{Admin, Listener};
 
+use crate::certificates::Certificates;
 use crate::config::{Config, Invalid, Loaded};
 use crate::descriptors;
 use crate::logging;
@@ -153,6 +154,8 @@ async fn live(role: Role, file: Option<&Path>, mut loaded: Loaded, filter: loggi
         tracing::info!(role = name, %listen, "{name} answers health checks on {listen}{with_tls}");
         tasks.spawn("admin listener", admin.clone().serve(listener, tasks.stop().clone()));
     }
+    let certificates = Arc::new(Certificates::of(role, &config, [tls, admin_tls].into_iter().flatten()));
+    certificates.declare(admin.metrics());
     let (changes, changed) = watch::channel(config.clone());
     let reload = Reload {
         role,
@@ -161,7 +164,7 @@ async fn live(role: Role, file: Option<&Path>, mut loaded: Loaded, filter: loggi
         filter,
         auth: auth.clone(),
         export_headers,
-        certificates: [tls, admin_tls].into_iter().flatten().collect(),
+        certificates,
         changes,
     };
     tasks.spawn("reload", reload.follow(hangups, tasks.stop().clone()));

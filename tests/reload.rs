@@ -1,5 +1,6 @@
 //! SIGHUP: what a role changes while it runs, what needs a restart, and files that cannot be used.
 
+mod credentials;
 mod logins;
 mod secrets;
 

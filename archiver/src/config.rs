@@ -4,9 +4,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use conf::{Problem, Problems, Size, Span};
+use mongodb::options::Tls;
 use serde::Deserialize;
 
 /// The section `[archiver]` of the configuration; `src/defaults.toml` documents every member.
@@ -129,6 +131,14 @@ impl ConnectionString {
         &self.0
     }
 
+    /// The file with the certificate that the archiver shows to MongoDB. None: it shows none.
+    pub fn certificate_file(&self) -> Option<PathBuf> {
+        match mongodb::options::ConnectionString::parse(&self.0).ok()?.tls {
+            Some(Tls::Enabled(options)) => options.cert_key_file_path,
+            _ => None,
+        }
+    }
+
     /// What the driver says of it. Where there are credentials, its words may repeat them: a password with a slash is
     /// read as a port.
     pub(crate) fn complaint(&self, error: &mongodb::error::Error) -> String {
@@ -156,6 +166,13 @@ impl fmt::Debug for ConnectionString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_with_the_certificate_is_an_option_of_the_connection_string() {
+        let file = |options: &str| ConnectionString::from(format!("mongodb://host/{options}")).certificate_file();
+        assert_eq!(file("?tls=true&tlsCertificateKeyFile=/a/b.pem"), Some("/a/b.pem".into()));
+        assert_eq!((file(""), file("?tls=true"), file("?tls=hun")), (None, None, None));
+    }
 
     #[tokio::test]
     async fn a_wrong_connection_string_is_refused_without_the_password() {

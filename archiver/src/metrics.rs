@@ -81,8 +81,8 @@ pub(crate) fn declare(admin: &Admin, status: &Arc<Status>) {
     let status = shared();
     registry.gauge(
         "chatting_archiver_missing_batches",
-        "Batches that left the log before they were archived, of all time.",
-        move || status.missing().batches as f64,
+        "Batches that left the log before they were archived, of all time. Absent until MongoDB answers.",
+        move || status.known_missing().map(|missing| missing.batches as f64),
     );
     let streams = |value: fn(&StreamProgress) -> u64| {
         let status = shared();

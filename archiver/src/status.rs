@@ -35,7 +35,8 @@ pub(crate) struct Status {
     recent: Mutex<VecDeque<WriteSample>>,
     lag: Mutex<Option<Duration>>,
     backlog: Mutex<Option<Waiting>>,
-    missing: Mutex<Missing>,
+    /// None until MongoDB answers.
+    missing: Mutex<Option<Missing>>,
     /// The lines in quarantine. None until MongoDB answers.
     in_quarantine: Mutex<Option<u64>>,
     /// The latest time at which the log had nothing left to archive, and the newest stored time that is archived.
@@ -242,11 +243,16 @@ impl Status {
 
     /// Records what left the log unarchived.
     pub(crate) fn misses(&self, missing: Missing) {
-        *self.missing.lock() = missing;
+        *self.missing.lock() = Some(missing);
     }
 
     /// What left the log unarchived, as recorded in `archive_gaps`.
     pub(crate) fn missing(&self) -> Missing {
+        self.known_missing().unwrap_or_default()
+    }
+
+    /// The same. None until MongoDB answers.
+    pub(crate) fn known_missing(&self) -> Option<Missing> {
         *self.missing.lock()
     }
 

@@ -92,13 +92,14 @@ fn signed(pair: &KeyPair, nonce: &[u8]) -> Result<Vec<u8>, String> {
     pair.sign(nonce).map_err(|_| "the nkey cannot sign".to_owned())
 }
 
-/// The JWT and the key pair of a credentials file: the lines between two lines of hyphens.
+/// The JWT and the key pair of a credentials file: the lines between two lines of hyphens, which are not empty.
 fn credentials(path: &str) -> Result<(String, KeyPair), String> {
     let content = std::fs::read_to_string(path).map(Secret::from);
     let content = content.map_err(|error| format!("cannot read {path}: {error}"))?;
     let lines: Vec<&str> = content.text().lines().map(str::trim).collect();
     let is_border = |line: &str| line.starts_with("---") && line.ends_with("---");
-    let found = lines.windows(3).filter(|lines| is_border(lines[0]) && !is_border(lines[1]) && is_border(lines[2]));
+    let is_content = |line: &str| !line.is_empty() && !is_border(line);
+    let found = lines.windows(3).filter(|lines| is_border(lines[0]) && is_content(lines[1]) && is_border(lines[2]));
     let mut found = found.map(|lines| lines[1]);
     match (found.next(), found.next().map(KeyPair::from_seed)) {
         (Some(jwt), Some(Ok(pair))) => Ok((jwt.to_owned(), pair)),
@@ -160,7 +161,10 @@ mod tests {
             "-----BEGIN NATS USER JWT-----\r\neyJ.a-b_c.d\r\n------END NATS USER JWT------\r\n\r\n****** NOTE ******\r\n\
              -----BEGIN USER NKEY SEED-----\r\n{seed}\r\n------END USER NKEY SEED------\r\n"
         );
-        assert_eq!(file(&content), Ok(("eyJ.a-b_c.d".to_owned(), pair.public_key())));
+        // The note, or an empty line in its place.
+        for content in [&content, &content.replace("\r\n****** NOTE ******", "")] {
+            assert_eq!(file(content), Ok(("eyJ.a-b_c.d".to_owned(), pair.public_key())));
+        }
         for wrong in ["", "hunter2", &content.replace(&seed, "SUhunter2"), &content.replace("---\r\n", "\r\n")] {
             let reason = file(wrong).unwrap_err();
             assert!(reason.contains("no credentials file") && !reason.contains("hunter2"), "{reason}");

@@ -41,6 +41,11 @@ impl TlsConfig {
         is_on.then(|| Pair::read(SECTION, &self.cert_file, &self.key_file))
     }
 
+    /// The file with this client's certificate. None: it has none.
+    pub fn certificate_file(&self) -> Option<PathBuf> {
+        is_set(&self.cert_file).then(|| self.cert_file.clone())
+    }
+
     /// The options with TLS, if it is configured.
     pub(crate) fn add_to(&self, options: ConnectOptions) -> ConnectOptions {
         let is_on = self.first || [&self.ca_file, &self.cert_file, &self.key_file].into_iter().any(|file| is_set(file));

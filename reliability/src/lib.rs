@@ -4,9 +4,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "tasks are awaited by their handles, or last as long as the run")]
 
+pub mod alerts;
 mod appointed;
 mod ask;
 mod audit;
+mod certificates;
 mod chatting;
 pub mod constants;
 pub mod disk;

@@ -1,6 +1,6 @@
 //! The command line of the reliability runs: `cargo run -p reliability -- run --minutes 5 --seed 1`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use judge::report::{Ending, Report};
 use reliability::constants::Constants;
 use reliability::run::{Options, run};
 use reliability::system::{LOG_BYTES, Plan, binary};
-use reliability::{disk, planted};
+use reliability::{alerts, disk, planted};
 
 /// Inject faults into the whole system under load, and check that nothing accepted is lost, repeated or reordered
 #[derive(Debug, Parser)]
@@ -30,11 +30,32 @@ enum Command {
         /// Names of patches. Default: all
         names: Vec<String>,
     },
+    /// Cause each outage that an alert is for, and ask a real Prometheus which alerts fire
+    Alerts(AlertsArguments),
     /// Judge a recorded history again
     Check {
         /// The history.ndjson of a run
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+struct AlertsArguments {
+    /// Prometheus
+    #[arg(long, default_value = "prometheus")]
+    prometheus: PathBuf,
+    /// Divide all times of the rules by this factor
+    #[arg(long, default_value_t = 30)]
+    factor: u32,
+    /// Only outages whose name, or the name of one of whose alerts, contains one of these words. Default: all
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// The chatting-server to test. Default: the one beside this program
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// The folder of the run. Default: a new temporary folder, which is deleted if every outage raised its alerts
+    #[arg(long)]
+    keep: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -133,6 +154,7 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(arguments) => make(*arguments).await,
         Command::Planted { names } => planted::all(&names).await,
+        Command::Alerts(arguments) => raise(arguments).await,
         Command::Check { file } => {
             let lines = history::read(&file)?;
             Ok(tell(&Report::of(&lines, file.parent().map(PathBuf::from).unwrap_or_default())))
@@ -140,18 +162,37 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(arguments.rooms >= 1 && arguments.viewers >= 1, "--rooms and --viewers must be at least 1");
-    anyhow::ensure!(arguments.rate > 0.0 && arguments.minutes > 0.0, "--rate and --minutes must be more than 0");
-    let folder = match &arguments.keep {
-        Some(folder) => folder.clone(),
+async fn raise(arguments: AlertsArguments) -> anyhow::Result<ExitCode> {
+    let folder = folder(arguments.keep.as_deref())?;
+    let options = alerts::Options {
+        binary: arguments.binary.map_or_else(binary, Ok)?,
+        prometheus: arguments.prometheus,
+        factor: arguments.factor,
+        only: arguments.only,
+        folder: folder.clone(),
+    };
+    let code = alerts::all(&options).await?;
+    if code == ExitCode::SUCCESS && arguments.keep.is_none() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    Ok(code)
+}
+
+/// The folder of a run: this one, or a new temporary one.
+fn folder(kept: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let folder = match kept {
+        Some(folder) => folder.to_owned(),
         None => tempfile::Builder::new().prefix("reliability-").tempdir()?.keep(),
     };
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let binary = match arguments.binary {
-        Some(binary) => binary,
-        None => binary()?,
-    };
+    Ok(folder)
+}
+
+async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(arguments.rooms >= 1 && arguments.viewers >= 1, "--rooms and --viewers must be at least 1");
+    anyhow::ensure!(arguments.rate > 0.0 && arguments.minutes > 0.0, "--rate and --minutes must be more than 0");
+    let folder = folder(arguments.keep.as_deref())?;
+    let binary = arguments.binary.map_or_else(binary, Ok)?;
     let options = Options {
         load: if arguments.short { SHORT } else { Duration::from_secs_f64(arguments.minutes * 60.0) },
         seed: arguments.seed,

@@ -101,6 +101,10 @@ pub struct System {
     pub delivery_direct: Vec<String>,
     /// The archivers without a proxy.
     pub archivers: Vec<String>,
+    /// The nodes' listeners for operators: the name of the part, and `host:port`.
+    pub admin: Vec<(String, String)>,
+    /// The log's servers without a proxy, `host:port`.
+    pub nats: Vec<String>,
     /// The monitoring endpoints of the log's servers, `http://host:port`.
     pub monitoring: Vec<String>,
     /// The archive's servers, `host:port`.
@@ -194,10 +198,16 @@ impl System {
 
     /// Runs `chatting-server setup`.
     pub(crate) async fn set_up(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        self.command(&[&["setup"], arguments].concat(), &[]).await
+    }
+
+    /// Runs `chatting-server` with these arguments and further variables of the environment.
+    pub(crate) async fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<()> {
         let mut command = tokio::process::Command::new(&self.binary);
-        let output = command.arg("setup").args(arguments).envs(self.environment.iter().cloned()).output().await?;
+        let command = command.args(arguments).envs(self.environment.iter().cloned()).envs(variables.iter().copied());
+        let output = command.output().await?;
         let said = String::from_utf8_lossy(&output.stderr);
-        anyhow::ensure!(output.status.success(), "setup {} failed: {said}", arguments.join(" "));
+        anyhow::ensure!(output.status.success(), "{} failed: {said}", arguments.join(" "));
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 use super::*;
 
 /// Metrics that are exposed only after an answer of NATS, MongoDB or the issuer.
-const LATE: [&str; 4] = [
+const LATE: [&str; 5] = [
     "chatting_archiver_backlog_batches",
+    "chatting_archiver_missing_batches",
     "chatting_archiver_quarantine_lines",
     "chatting_auth_keys_fetched_timestamp_seconds",
     "chatting_log_stream_oldest_timestamp_seconds",

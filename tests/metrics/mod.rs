@@ -14,8 +14,9 @@ use serde_json::json;
 
 use crate::delivery::presenter::Presenter;
 use crate::support::{
-    JwksServer, Mongod, NatsServer, ReviewHook, Role, RoomServer, Settings, SigningKey, eventually, token,
+    Authority, JwksServer, Mongod, NatsServer, ReviewHook, Role, RoomServer, Settings, SigningKey, eventually, token,
 };
+use crate::tls::nats::with_tls;
 
 /// A role reads the size of the log and counts the quarantine within seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,21 +35,31 @@ struct World {
     _mongod: Mongod,
     _hook: ReviewHook,
     _issuer: JwksServer,
+    _authority: Authority,
 }
 
 impl World {
     async fn start() -> World {
         let key = SigningKey::ec("one");
         let keys = [&key];
+        let authority = Authority::new();
+        let (server, role) = (authority.issue("nats", &["127.0.0.1"]), authority.issue("role", &["role"]));
+        let lines = with_tls(&server, &format!("ca_file: {:?}, verify: true", authority.file()));
         let (nats, rooms, mongod, hook, issuer) = tokio::join!(
-            NatsServer::start(),
+            NatsServer::start_configured(&lines, &[], &[]),
             RoomServer::start(),
             Mongod::start(),
             ReviewHook::start(),
             JwksServer::start(&keys)
         );
-        let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod).set("auth.jwks.url", &issuer.url());
-        let settings = hook.settings(settings).set("node.name", "a-node");
+        let settings = Settings::new().rooms(&rooms).mongo(&mongod).set("auth.jwks.url", &issuer.url());
+        let settings = hook
+            .settings(settings)
+            .set("node.name", "a-node")
+            .set("nats.urls", &nats.tls_url("127.0.0.1"))
+            .set("nats.tls.ca_file", &authority.file())
+            .set("nats.tls.cert_file", &role.cert)
+            .set("nats.tls.key_file", &role.key);
         let (ingest, delivery, archiver) = tokio::join!(
             Role::start("ingest", &settings),
             Role::start("delivery", &settings),
@@ -66,6 +77,7 @@ impl World {
             _mongod: mongod,
             _hook: hook,
             _issuer: issuer,
+            _authority: authority,
         }
     }
 

@@ -31,12 +31,12 @@ fn authorization(login: &Login) -> String {
     format!("authorization {{ users: [ {{ {} }} ] }}\n", login.known)
 }
 
-async fn status(ingest: &Role) -> u16 {
+pub(super) async fn status(ingest: &Role) -> u16 {
     let post = client().post(format!("{}/v1/rooms/1/messages", ingest.url())).bearer_auth(token(7, "nick"));
     post.json(&json!({ "text": "hello" })).send().await.unwrap().status().as_u16()
 }
 
-async fn works(ingest: &Role) {
+pub(super) async fn works(ingest: &Role) {
     eventually("a post is accepted", SOON, async || (status(ingest).await == 202).then_some(())).await;
 }
 

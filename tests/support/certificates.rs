@@ -2,6 +2,9 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use jiff::civil::{Date, date};
+use jiff::tz::Offset;
+use jiff::{Timestamp, ToSpan as _};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     date_time_ymd,
@@ -55,8 +58,18 @@ impl Authority {
 
     /// The same. It expires at the beginning of that year.
     pub fn issue_until(&self, name: &str, hosts: &[&str], year: i32) -> Issued {
+        self.issue_before(name, hosts, date(i16::try_from(year).unwrap(), 1, 1))
+    }
+
+    /// The same. It expires at midnight, when so many days have begun.
+    pub fn issue_for_days(&self, name: &str, hosts: &[&str], days: i64) -> Issued {
+        let today = Offset::UTC.to_datetime(Timestamp::now()).date();
+        self.issue_before(name, hosts, today + days.days())
+    }
+
+    fn issue_before(&self, name: &str, hosts: &[&str], end: Date) -> Issued {
         let mut params = named(name, hosts);
-        params.not_after = date_time_ymd(year, 1, 1);
+        params.not_after = date_time_ymd(end.year().into(), end.month().unsigned_abs(), end.day().unsigned_abs());
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

@@ -156,6 +156,13 @@ impl NatsServer {
         self.server.hang_up();
     }
 
+    /// What it tells of its connections, their users included.
+    pub async fn connections(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/connz?auth=1", self.monitoring);
+        let client = testkit::client().build().unwrap();
+        client.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&self) {
         self.server.kill();

@@ -1,5 +1,6 @@
 //! TLS: to a real NATS and a real MongoDB, and of the roles' own listeners.
 
+mod expiry;
 mod listeners;
 mod mongodb;
-mod nats;
+pub(crate) mod nats;

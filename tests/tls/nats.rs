@@ -10,7 +10,7 @@ use crate::permissions::command;
 use crate::support::{Authority, Issued, NatsServer, Role, RoomServer, Settings, eventually, token};
 
 /// The lines of a server with that certificate, and more members of its `tls`.
-fn with_tls(issued: &Issued, more: &str) -> String {
+pub(crate) fn with_tls(issued: &Issued, more: &str) -> String {
     format!("\ntls {{ cert_file: {:?}, key_file: {:?}, {more} }}\n", issued.cert, issued.key)
 }
 

@@ -3,11 +3,13 @@
 //! their own; of their handshakes this crate says what is wrong. The cryptography is that of aws-lc-rs.
 
 mod authorities;
+mod client;
 mod fault;
 mod pair;
 mod server;
 
 pub use authorities::read_authorities;
+pub use client::ClientCertificate;
 pub use fault::Fault;
 pub use pair::Pair;
 pub use server::{HandshakeError, ServerConfig, ServerTls};

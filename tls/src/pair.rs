@@ -87,7 +87,7 @@ impl Contents {
 
 /// The end of the certificate's validity. webpki has no accessor for it. At the end of all time, that the certificate
 /// has expired is the first thing it finds, and it says since when.
-fn expiry(certificate: &CertificateDer<'_>) -> Result<Timestamp, webpki::Error> {
+pub(crate) fn expiry(certificate: &CertificateDer<'_>) -> Result<Timestamp, webpki::Error> {
     let certificate = EndEntityCert::try_from(certificate)?;
     let end = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
     match certificate.verify_for_usage(&[], &[], &[], end, KeyUsage::server_auth(), None, None) {

@@ -58,6 +58,8 @@ impl System {
             delivery: Vec::new(),
             delivery_direct: Vec::new(),
             archivers: Vec::new(),
+            admin: Vec::new(),
+            nats: Vec::new(),
             monitoring: Vec::new(),
             mongod: Vec::new(),
             config: Config::layered(None, std::iter::empty()).map_err(|invalid| anyhow::anyhow!("{invalid}"))?,
@@ -69,6 +71,7 @@ impl System {
         };
         let members = if plan.cluster { MEMBERS } else { 1 };
         let nats = system.start_nats(plan, members).await?;
+        system.nats.clone_from(&nats);
         let mongod = system.start_mongod(plan, members).await?;
         let rooms = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let rooms_address = rooms.local_addr()?.to_string();
@@ -148,12 +151,16 @@ impl System {
                 }
                 // Several nodes of a role run here, and holds end within a run. An older binary does not know the
                 // settings, and does not need them.
+                let mut asked = local(own);
                 if plan.old_binary.is_none() || node != 1 {
-                    environment.push(match kind {
-                        Kind::Ingest => ("CHATTING_INGEST__ADMIN__LISTEN", String::new()),
-                        Kind::Delivery => ("CHATTING_DELIVERY__ADMIN__LISTEN", String::new()),
-                        _ => ("CHATTING_ARCHIVER__ADMIN__LISTEN", String::new()),
-                    });
+                    asked = local(port::own()?);
+                    system.admin.push((name.clone(), asked.clone()));
+                    let setting = match kind {
+                        Kind::Ingest => "CHATTING_INGEST__ADMIN__LISTEN",
+                        Kind::Delivery => "CHATTING_DELIVERY__ADMIN__LISTEN",
+                        _ => "CHATTING_ARCHIVER__ADMIN__LISTEN",
+                    };
+                    environment.push((setting, asked.clone()));
                     if kind == Kind::Ingest {
                         environment.push(("CHATTING_INGEST__HOLD", HOLD.to_owned()));
                     }
@@ -172,7 +179,7 @@ impl System {
                     output: plan.folder.join(format!("{name}.log")),
                     detached: false,
                 };
-                let ready = Ready::Http(format!("http://{}/readyz", local(own)));
+                let ready = Ready::Http(format!("http://{asked}/readyz"));
                 let mut server = Server::new(program, ready);
                 server.start().await?;
                 let (server, clock) = (tokio::sync::Mutex::new(server), clock.map(|(file, _)| file));
