@@ -135,6 +135,27 @@ async fn what_the_archive_still_computes_holds_up_neither_the_chart_nor_the_repl
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_leads_to_its_moment_in_the_replay() {
+    let world = World::start().await;
+    ten_minutes(&world).await;
+    let early = Timestamp::from_millisecond(1_763_805_600_000 - 3_600_000).unwrap();
+    world.append(&[said(7, "early", "an hour before", early)]).await;
+    world.archived().await;
+    let console = world.open("rooms/42/search", &analyst()).await;
+    console.go("rooms/42/search?text=second%20300.").await;
+    console.click_beside(".message", "second 300.", "Details").await;
+    console.click_beside(".card p", "Show this moment", "Show this moment in the replay").await;
+    console.shows(".replay .list .text", "second 300.").await;
+    console.hides(".replay .list .text", "second 302.").await;
+
+    console.go("rooms/42/search?text=an%20hour").await;
+    console.click_beside(".message", "an hour before", "Details").await;
+    console.click_beside(".card p", "Show this moment", "Show this moment in the replay").await;
+    console.shows(".card .outcome", "The room was not live at that time").await;
+    console.is_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_export_is_a_whole_file() {
     let world = World::start().await;
     world.post(7, "안녕하세요").await.unwrap();
