@@ -18,14 +18,17 @@ export function decisionText(decision) {
   // No moderator sends a warning: an answer of the server does.
   const someone = type === 'warning.sent' ? '' : t('decision.someone');
   const who = actor ? userText(nameOf(named), 'strong') : someone;
+  const about = user && user !== actor;
+  const verb = t(hasText(`decision.${type}`) ? `decision.${type}` : 'decision.other');
   const place = presenterIdx === undefined ? ` ${t('decision.everywhere')}` : '';
   return h(
     'span',
     { class: 'decision' },
     who,
     ' ',
-    t(hasText(`decision.${type}`) ? `decision.${type}` : 'decision.other'),
-    user && user !== actor && [' ', userText(nameOf(typeof user === 'object' ? user : { idx: user }), 'strong')],
+    // In Korean a colon leads to what was decided about. It is not always known.
+    about || message || type === 'room.updated' ? verb : verb.replace(/:$/, ''),
+    about && [' ', userText(nameOf(typeof user === 'object' ? user : { idx: user }), 'strong')],
     place,
     type === 'user.banned' && ` ${until ? t('decision.until', { at: dateTime(until) }) : t('decision.forever')}`,
     type === 'room.swept' && messages > 0 && ` (${t('decision.messages', { count: number(messages) })})`,
