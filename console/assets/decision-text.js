@@ -5,6 +5,7 @@ import { h, userText } from './dom.js';
 import { dateTime, number } from './format.js';
 import { hasText, t } from './i18n.js';
 import { nameOf } from './message-row.js';
+import { settingText } from './setting-text.js';
 
 /**
  * @param {any} decision an event of the room, or a decision of the audit trail
@@ -32,19 +33,14 @@ export function decisionText(decision) {
     place,
     type === 'user.banned' && ` ${until ? t('decision.until', { at: dateTime(until) }) : t('decision.forever')}`,
     type === 'room.swept' && messages > 0 && ` (${t('decision.messages', { count: number(messages) })})`,
-    type === 'room.updated' && [' ', h('code', {}, changes(decision))],
+    type === 'room.updated' && [' ', userText(changes(decision))],
     message && [' ', h('q', {}, userText(message.text ?? '…'))],
     reason && [' – ', userText(reason)],
   );
 }
 
-/** The settings of a decision: `slowModeSeconds: 10`. @param {any} decision */
+/** The settings of a decision. @param {any} decision */
 function changes({ settings = {}, changed, settingsChanged }) {
   const names = changed ?? settingsChanged ?? Object.keys(settings);
-  return names.map((/** @type {string} */ name) => `${name}: ${value(settings[name])}`).join(', ');
-}
-
-/** @param {unknown} setting */
-function value(setting) {
-  return setting === undefined || setting === null ? t('setting.default') : JSON.stringify(setting);
+  return names.map((/** @type {string} */ name) => settingText(name, settings[name])).join('; ');
 }

@@ -95,6 +95,7 @@ impl Assets {
             "routes.js"
             "search.js"
             "session.js"
+            "setting-text.js"
             "settings-panel.js"
             "sign-in.js"
             "similarity.js"
