@@ -40,7 +40,7 @@ export class SweepPanel {
   #label;
   #minutes = h('input', { name: 'minutes', type: 'number', min: 1, max: MOST_MINUTES, required: true, value: '10' });
   #reason = h('input', { name: 'reason', maxlength: 500, autocomplete: 'off' });
-  #found = h('div', { class: 'sweep-found', role: 'status' }, t('sweep.hint'));
+  #found = h('div', { class: 'sweep-found', role: 'status', tabindex: '-1' }, t('sweep.hint'));
   #authors = h('details', { hidden: true });
   #apply = h('button', { type: 'submit', class: 'danger', disabled: true }, t('sweep.apply'));
   #outcome = new Outcome();
@@ -210,8 +210,8 @@ export class SweepPanel {
   #addSimilar() {
     this.#similarity.value = String(SUGGESTED);
     this.#changed();
-    // The button is about to go.
-    this.#similarity.focus();
+    // The button is about to go. What it finds, and the button that deletes it, come next.
+    this.#found.focus({ preventScroll: true });
   }
 
   /** @param {Marks | null} marks @param {...any} found */
