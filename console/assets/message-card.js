@@ -10,8 +10,8 @@ import { messageRow } from './message-row.js';
 import { Outcome } from './outcome.js';
 import { replayAddress } from './recording-time.js';
 
-/** The replay shows a message once its time has passed. */
-const AFTER_MS = 1_000;
+/** The replay shows a message once its time has passed, and that of every message before it. Clocks of nodes differ. */
+const AFTER_MS = 2_000;
 
 /** @typedef {import('./message-row.js').Message} Message */
 

@@ -146,7 +146,7 @@ async fn a_message_leads_to_its_moment_in_the_replay() {
     console.click_beside(".message", "second 300.", "Details").await;
     console.click_beside(".card p", "Show this moment", "Show this moment in the replay").await;
     console.shows(".replay .list .text", "second 300.").await;
-    console.hides(".replay .list .text", "second 302.").await;
+    console.hides(".replay .list .text", "second 304.").await;
 
     console.go("rooms/42/search?text=an%20hour").await;
     console.click_beside(".message", "an hour before", "Details").await;
