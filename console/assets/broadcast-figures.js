@@ -2,7 +2,8 @@
 /** A broadcast, and what the archive computes about its time. */
 
 import { get } from './api.js';
-import { recordingTime } from './recording-time.js';
+import { inTurn } from './in-turn.js';
+import { replayAddress } from './recording-time.js';
 
 /** The archive computes statistics of at most 31 days. */
 const LONGEST_MS = 31 * 86_400_000;
@@ -10,9 +11,6 @@ const LONGEST_MS = 31 * 86_400_000;
 /** Highlights count buckets of ten seconds, or of a minute where there would be too many. */
 const HIGHLIGHT_SECONDS = [10, 60];
 const MAX_BUCKETS = 10_000;
-
-/** A link to a moment leads to what was said shortly before it. */
-const BEFORE_MS = 5_000;
 
 /**
  * @typedef {{ at: string, until: string, peakAt: string, messages: number, chatters: number, samples: any[] }} Highlight
@@ -43,7 +41,8 @@ export class BroadcastFigures {
 
   /** @param {string} room @param {string} id @param {AbortSignal} signal */
   static async load(room, id, signal) {
-    const broadcast = await get('archive', `/v1/rooms/${room}/broadcasts/${id}`, { signal });
+    const path = `/v1/rooms/${room}/broadcasts/${id}`;
+    const broadcast = await inTurn(() => get('archive', path, { signal }));
     return new BroadcastFigures(room, broadcast, signal);
   }
 
@@ -57,7 +56,7 @@ export class BroadcastFigures {
 
   /** The address of the replay at that moment. @param {number} at milliseconds since 1970 */
   replayAt(at) {
-    return `${this.replay}?t=${Math.max(0, Math.round(recordingTime(this.broadcast, at) - BEFORE_MS))}`;
+    return replayAddress(this.#room, this.broadcast, at);
   }
 
   /** Messages and people over time. @param {number} seconds of a bucket @returns {Promise<import('./buckets.js').Bucket[]>} */
@@ -85,6 +84,7 @@ export class BroadcastFigures {
   /** @param {string} part @param {Record<string, any>} [query] */
   #statistics(part, query = {}) {
     const path = `/v1/rooms/${this.#room}/statistics${part}`;
-    return get('archive', path, { query: { ...this.span, ...query }, signal: this.#signal });
+    const options = { query: { ...this.span, ...query }, signal: this.#signal };
+    return inTurn(() => get('archive', path, options));
   }
 }

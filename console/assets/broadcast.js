@@ -14,12 +14,15 @@ import { fill, h } from './dom.js';
 import { broadcastFormats, exportButtons } from './exports.js';
 import { minute, number, offset, time } from './format.js';
 import { t } from './i18n.js';
+import { Progress } from './progress.js';
 import { isId } from './routes.js';
 
 /** @typedef {{ room: string, broadcast: string, query: Record<string, string>, signal: AbortSignal }} View */
 
 /** @param {HTMLElement} root @param {View} view */
 export async function mount(root, { room, broadcast, query, signal }) {
+  const title = t(isId(query.with) ? 'compare.title' : 'view.broadcast');
+  fill(root, h('div', { class: 'page' }, h('h1', {}, title), h('p', { role: 'status' }, t('broadcast.counting'))));
   const ids = isId(query.with) ? [broadcast, query.with] : [broadcast];
   const [shown, other] = await Promise.all(ids.map((id) => BroadcastFigures.load(room, id, signal)));
   // Each session of a broadcast names it, so that two ids may be one broadcast.
@@ -31,7 +34,8 @@ export async function mount(root, { room, broadcast, query, signal }) {
 function showOne(root, { room, shown, signal }) {
   const { broadcast } = shown;
   const place = h('div', { class: 'chart' }, t('loading'));
-  const peak = h('p');
+  const peak = h('p', {}, '\u00a0');
+  const progress = new Progress(4, (counts) => t('broadcast.figures', counts));
   const highlights = h('div', {}, t('loading'));
   const chatters = h('div', {}, t('loading'));
   const words = h('div', {}, t('loading'));
@@ -53,6 +57,7 @@ function showOne(root, { room, shown, signal }) {
       ),
       place,
       peak,
+      progress.element,
       h(
         'div',
         { class: 'columns' },
@@ -69,21 +74,27 @@ function showOne(root, { room, shown, signal }) {
       }),
     ),
   );
+  // In this order the archive is asked: what is looked at first comes first.
+  const seconds = bucketSeconds(shown.lengthMs);
+  const counts = shown.buckets(seconds);
   const peaks = shown.highlights();
-  part(highlights, async () => fill(highlights, highlightList(shown, await peaks, time)));
-  part(chatters, async () => fill(chatters, chatterList(await shown.chatters(), room)));
-  part(words, async () => fill(words, wordList(await shown.words(), room, shown.span)));
-  part(place, async () => {
-    const seconds = bucketSeconds(shown.lengthMs);
-    const buckets = await shown.buckets(seconds);
-    const { most, at } = busiest(buckets, seconds);
-    const moment = shown.startedAt + at;
-    const link = h('a', { href: shown.replayAt(moment) }, time(moment));
-    if (most > 0) fill(peak, t('broadcast.busiest', { seconds, most: number(most) }), ' ', link);
-    const marked = await peaks.catch(() => []);
-    const pick = (/** @type {number} */ at) => (location.hash = shown.replayAt(at));
-    await chart(place, { buckets, bucketSeconds: seconds, highlights: marked, onPick: pick, signal });
-  });
+  const parts = [
+    part(place, async () => {
+      const buckets = await counts;
+      const { most, at } = busiest(buckets, seconds);
+      const moment = shown.startedAt + at;
+      const link = h('a', { href: shown.replayAt(moment) }, time(moment));
+      if (most > 0) fill(peak, t('broadcast.busiest', { seconds, most: number(most) }), ' ', link);
+      const pick = (/** @type {number} */ at) => (location.hash = shown.replayAt(at));
+      const until = shown.startedAt + shown.lengthMs;
+      const mark = await chart(place, { buckets, bucketSeconds: seconds, until, onPick: pick, signal });
+      peaks.then(mark, () => {});
+    }),
+    part(highlights, async () => fill(highlights, highlightList(shown, await peaks, time))),
+    part(chatters, async () => fill(chatters, chatterList(await shown.chatters(), room))),
+    part(words, async () => fill(words, wordList(await shown.words(), room, shown.span))),
+  ];
+  for (const one of parts) one.then(() => progress.step());
 }
 
 /** @param {any} broadcast */

@@ -15,6 +15,16 @@ export function bucketSeconds(ms) {
 }
 
 /**
+ * Without a last bucket that the end cuts short: fewer messages fit in it, and a line would fall there.
+ * @param {Bucket[]} buckets @param {number} seconds of each @param {number} until milliseconds since 1970
+ */
+export function withoutRest(buckets, seconds, until) {
+  const last = buckets.at(-1);
+  const isCut = last !== undefined && Date.parse(last.at) + seconds * 1_000 > until;
+  return isCut && buckets.length > 1 ? buckets.slice(0, -1) : buckets;
+}
+
+/**
  * The first bucket with the most messages: how many, and milliseconds from the start to its own.
  * @param {Bucket[]} buckets @param {number} seconds of each
  */

@@ -1,6 +1,7 @@
 // @ts-check
-/** Messages and chatters over time, with the highlights marked. A click picks a moment. */
+/** Messages and chatters over time. Highlights are marked once they are known. A click picks a moment. */
 
+import { withoutRest } from './buckets.js';
 import { date, hourMinute, number, time } from './format.js';
 import { t } from './i18n.js';
 import { colour, frame, line, mark, plot } from './plot.js';
@@ -12,20 +13,23 @@ const DAY = 86_400;
 
 /**
  * @param {HTMLElement} place
- * @param {{ buckets: Bucket[], bucketSeconds: number, highlights: { at: string, until: string }[],
- *   onPick: (at: number) => void, signal: AbortSignal }} options
+ * @param {{ buckets: Bucket[], bucketSeconds: number, until: number, onPick: (at: number) => void, signal: AbortSignal }} options
+ *   `until`: the end of the last bucket, in milliseconds since 1970
+ * @returns what marks the highlights
  */
-export function chart(place, { buckets, bucketSeconds, highlights, onPick, signal }) {
+export async function chart(place, { buckets, bucketSeconds, until, onPick, signal }) {
+  const whole = withoutRest(buckets, bucketSeconds, until);
   const data = [
-    buckets.map(({ at }) => Date.parse(at) / 1_000),
-    buckets.map(({ messages }) => messages),
-    buckets.map(({ chatters }) => chatters),
+    whole.map(({ at }) => Date.parse(at) / 1_000),
+    whole.map(({ messages }) => messages),
+    whole.map(({ chatters }) => chatters),
   ];
   const most = Math.max(0, ...data[1]);
-  const label = t('chart.label', { most: number(most), seconds: bucketSeconds, peaks: highlights.length });
+  const label = t('chart.label', { most: number(most), seconds: bucketSeconds });
+  /** @type {{ from: number, to: number }[]} */
+  let marked = [];
   const options = () => {
     const shared = frame();
-    const spans = highlights.map(({ at, until }) => ({ from: Date.parse(at) / 1_000, to: Date.parse(until) / 1_000 }));
     const warn = colour('--warn');
     return {
       ...shared,
@@ -38,10 +42,15 @@ export function chart(place, { buckets, bucketSeconds, highlights, onPick, signa
         line(t('chart.messages', { seconds: bucketSeconds }), colour('--accent')),
         line(t('chart.chatters', { seconds: bucketSeconds }), colour('--good'), [5, 3]),
       ],
-      hooks: { drawClear: [(/** @type {any} */ plot) => mark(plot, spans, warn)] },
+      hooks: { drawClear: [(/** @type {any} */ plot) => mark(plot, marked, warn)] },
     };
   };
-  return plot(place, { data, options, label, onClick: (seconds) => onPick(seconds * 1_000), signal });
+  const drawn = await plot(place, { data, options, label, onClick: (seconds) => onPick(seconds * 1_000), signal });
+  return (/** @type {{ at: string, until: string }[]} */ highlights) => {
+    const seconds = (/** @type {string} */ at) => Date.parse(at) / 1_000;
+    marked = highlights.map(({ at, until }) => ({ from: seconds(at), to: seconds(until) }));
+    drawn?.redraw(`${label} ${t('chart.peaks', { peaks: highlights.length })}`);
+  };
 }
 
 /**

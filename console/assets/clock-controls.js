@@ -18,6 +18,8 @@ export function clockControls(clock, signal) {
   speed.addEventListener('change', () => (clock.playbackRate = Number(speed.value)));
   const show = () => {
     const length = Number.isFinite(clock.duration) ? clock.duration : Math.max(3_600, clock.currentTime * 1.1);
+    // Until the end is known, no place on the bar means anything.
+    place.disabled = Number.isNaN(clock.duration);
     place.max = String(Math.max(1, Math.floor(length)));
     place.value = String(clock.currentTime);
     place.setAttribute('aria-valuetext', offset(clock.currentTime * 1_000));
@@ -25,7 +27,7 @@ export function clockControls(clock, signal) {
     shown.textContent = `${offset(clock.currentTime * 1_000)} / ${end}`;
     toggle.textContent = clock.paused ? t('replay.play') : t('replay.pause');
   };
-  for (const event of ['timeupdate', 'play', 'pause']) clock.addEventListener(event, show, { signal });
+  for (const event of ['timeupdate', 'durationchange', 'play', 'pause']) clock.addEventListener(event, show, { signal });
   signal.addEventListener('abort', () => clock.pause());
   show();
   return h('div', { class: 'clock' }, shown, place, h('div', { class: 'buttons' }, toggle, speed));

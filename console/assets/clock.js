@@ -4,16 +4,28 @@
 /** How often it says that time has passed. */
 const UPDATE_MS = 250;
 
-/** Events: `seeking`, `timeupdate`, `play`, `pause`, `ratechange`, `ended`. */
+/** Events: `seeking`, `timeupdate`, `play`, `pause`, `ratechange`, `durationchange`, `ended`. */
 export class Clock extends EventTarget {
   #seconds = 0;
   /** When it was started or changed. */
   #since = 0;
   #rate = 1;
   #timer = 0;
+  #duration = NaN;
 
-  /** Seconds. Infinity: it runs on. */
-  duration = Infinity;
+  /** Seconds. Infinity: it runs on. NaN: not known yet. */
+  get duration() {
+    return this.#duration;
+  }
+
+  set duration(seconds) {
+    this.#duration = seconds;
+    this.dispatchEvent(new Event('durationchange'));
+  }
+
+  get #end() {
+    return Number.isNaN(this.#duration) ? Infinity : this.#duration;
+  }
 
   get paused() {
     return this.#timer === 0;
@@ -21,11 +33,11 @@ export class Clock extends EventTarget {
 
   get currentTime() {
     const passed = this.paused ? 0 : ((performance.now() - this.#since) / 1_000) * this.#rate;
-    return Math.min(this.duration, this.#seconds + passed);
+    return Math.min(this.#end, this.#seconds + passed);
   }
 
   set currentTime(seconds) {
-    this.#set(Math.max(0, Math.min(this.duration, seconds)));
+    this.#set(Math.max(0, Math.min(this.#end, seconds)));
     this.dispatchEvent(new Event('seeking'));
     this.dispatchEvent(new Event('timeupdate'));
   }
@@ -57,7 +69,7 @@ export class Clock extends EventTarget {
 
   #update() {
     this.dispatchEvent(new Event('timeupdate'));
-    if (this.currentTime < this.duration) return;
+    if (this.currentTime < this.#end) return;
     this.pause();
     this.dispatchEvent(new Event('ended'));
   }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The messages of two broadcasts, each over the time since its own start, with the highlights of both marked. */
+/** The messages of two broadcasts, each over the time since its own start. Highlights are marked once they are known. */
 
 import { busiest } from './buckets.js';
 import { number, offset } from './format.js';
@@ -12,15 +12,15 @@ const DASHES = [undefined, [5, 3]];
 
 /**
  * One of the two. The first bucket begins with the broadcast.
- * @typedef {{ label: string, startedAt: number, buckets: import('./buckets.js').Bucket[],
- *   highlights: { at: string, until: string }[] }} Curve
+ * @typedef {{ label: string, startedAt: number, buckets: import('./buckets.js').Bucket[] }} Curve
  */
 
 /**
  * @param {HTMLElement} place
  * @param {{ curves: Curve[], bucketSeconds: number, signal: AbortSignal }} options buckets of both are equally long
+ * @returns what marks the highlights of both
  */
-export function comparisonChart(place, { curves, bucketSeconds, signal }) {
+export async function comparisonChart(place, { curves, bucketSeconds, signal }) {
   const points = Math.max(...curves.map(({ buckets }) => buckets.length));
   const indices = Array.from({ length: points }, (_, index) => index);
   const counts = (/** @type {Curve} */ { buckets }) => indices.map((index) => buckets[index]?.messages ?? null);
@@ -30,11 +30,13 @@ export function comparisonChart(place, { curves, bucketSeconds, signal }) {
     return t('compare.chartPeak', { label, most: number(most), at: offset(at) });
   });
   const label = [t('compare.chart', { seconds: bucketSeconds }), ...peaks].join(' ');
+  /** @type {{ at: string, until: string }[][]} */
+  let marked = [];
   const options = () => {
     const shared = frame();
     const colours = COLOURS.map(colour);
     const marks = (/** @type {any} */ drawn) =>
-      curves.forEach((curve, at) => mark(drawn, spans(curve), colours[at], at));
+      curves.forEach((curve, at) => mark(drawn, spans(curve, marked[at] ?? []), colours[at], at));
     return {
       ...shared,
       scales: { ...shared.scales, x: { time: false } },
@@ -50,11 +52,15 @@ export function comparisonChart(place, { curves, bucketSeconds, signal }) {
       hooks: { drawClear: [marks] },
     };
   };
-  return plot(place, { data, options, label, signal });
+  const drawn = await plot(place, { data, options, label, signal });
+  return (/** @type {{ at: string, until: string }[][]} */ highlights) => {
+    marked = highlights;
+    drawn?.redraw(label);
+  };
 }
 
-/** @param {Curve} curve */
-function spans({ startedAt, highlights }) {
+/** @param {Curve} curve @param {{ at: string, until: string }[]} highlights */
+function spans({ startedAt }, highlights) {
   const since = (/** @type {string} */ at) => (Date.parse(at) - startedAt) / 1_000;
   return highlights.map(({ at, until }) => ({ from: since(at), to: since(until) }));
 }

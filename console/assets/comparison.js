@@ -2,12 +2,13 @@
 /** Two broadcasts of a room side by side, each over the time since its own start. */
 
 import { chatterList, highlightList, part, wordList } from './broadcast-lists.js';
-import { bucketSeconds, busiest } from './buckets.js';
+import { bucketSeconds, busiest, withoutRest } from './buckets.js';
 import { comparisonChart } from './comparison-chart.js';
 import { comparisonForm } from './comparison-form.js';
 import { fill, h } from './dom.js';
 import { minute, number, offset } from './format.js';
 import { t } from './i18n.js';
+import { Progress } from './progress.js';
 
 /** @typedef {import('./broadcast-figures.js').BroadcastFigures} BroadcastFigures */
 
@@ -17,6 +18,17 @@ export function showComparison(root, { room, both, signal }) {
   const seconds = bucketSeconds(Math.max(...both.map(({ lengthMs }) => lengthMs)));
   const buckets = both.map((figures) => figures.buckets(seconds));
   const highlights = both.map((figures) => figures.highlights());
+  const progress = new Progress(4, (counts) => t('broadcast.figures', counts));
+  const done = (/** @type {Promise<unknown>[]} */ parts) => Promise.all(parts).then(() => progress.step());
+  const [peaks, chatters, words] = [
+    pair(t('broadcast.peaks'), both, async (figures, at) => {
+      const since = (/** @type {number} */ moment) => offset(moment - figures.startedAt);
+      return highlightList(figures, await highlights[at], since);
+    }),
+    pair(t('broadcast.topChatters'), both, async (figures) => chatterList(await figures.chatters(), room)),
+    pair(t('broadcast.topWords'), both, async (figures) => wordList(await figures.words(), room, figures.span)),
+  ];
+  for (const { parts } of [peaks, chatters, words]) done(parts);
   fill(
     root,
     h(
@@ -26,22 +38,19 @@ export function showComparison(root, { room, both, signal }) {
       comparisonForm({ room, shown: both[0], other: both[1], signal }),
       table(both, buckets, seconds),
       place,
-      pair(t('broadcast.peaks'), both, async (figures, at) => {
-        const since = (/** @type {number} */ moment) => offset(moment - figures.startedAt);
-        return highlightList(figures, await highlights[at], since);
-      }),
-      pair(t('broadcast.topChatters'), both, async (figures) => chatterList(await figures.chatters(), room)),
-      pair(t('broadcast.topWords'), both, async (figures) => wordList(await figures.words(), room, figures.span)),
+      progress.element,
+      [peaks, chatters, words].map(({ element }) => element),
     ),
   );
-  part(place, async () => {
-    const marked = await Promise.all(highlights.map((moments) => moments.catch(() => [])));
+  const drawing = part(place, async () => {
     const curves = (await Promise.all(buckets)).map((buckets, at) => {
-      const { startedAt } = both[at];
-      return { label: minute(startedAt), startedAt, buckets, highlights: marked[at] };
+      const { startedAt, lengthMs } = both[at];
+      return { label: minute(startedAt), startedAt, buckets: withoutRest(buckets, seconds, startedAt + lengthMs) };
     });
-    await comparisonChart(place, { curves, bucketSeconds: seconds, signal });
+    const mark = await comparisonChart(place, { curves, bucketSeconds: seconds, signal });
+    Promise.all(highlights.map((moments) => moments.catch(() => []))).then(mark);
   });
+  done([drawing]);
 }
 
 /**
@@ -106,15 +115,13 @@ function title({ address, startedAt }, at) {
 }
 
 /**
- * A list of each, side by side.
+ * A list of each, side by side, and what ends when they are there.
  * @param {string} name @param {BroadcastFigures[]} both
  * @param {(figures: BroadcastFigures, at: number) => Promise<HTMLElement>} list
  */
 function pair(name, both, list) {
-  const column = (/** @type {BroadcastFigures} */ figures, /** @type {number} */ at) => {
-    const place = h('div', {}, t('loading'));
-    part(place, async () => fill(place, await list(figures, at)));
-    return h('div', {}, h('h3', {}, title(figures, at)), place);
-  };
-  return h('section', {}, h('h2', {}, name), h('div', { class: 'sides' }, both.map(column)));
+  const places = both.map(() => h('div', {}, t('loading')));
+  const parts = both.map((figures, at) => part(places[at], async () => fill(places[at], await list(figures, at))));
+  const columns = both.map((figures, at) => h('div', {}, h('h3', {}, title(figures, at)), places[at]));
+  return { element: h('section', {}, h('h2', {}, name), h('div', { class: 'sides' }, columns)), parts };
 }

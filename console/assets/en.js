@@ -212,6 +212,8 @@ export const en = {
   'broadcast.chatters': 'People who wrote',
   'broadcast.deleted': 'Deleted messages',
   'broadcast.replay': 'Replay the chat',
+  'broadcast.counting': 'Counting the messages…',
+  'broadcast.figures': 'Computing the figures: {done} of {all} done',
   'broadcast.peaks': 'Highlights',
   'broadcast.peak': '{chatters} people, {messages} messages',
   'broadcast.noPeaks': 'No moment stands out.',
@@ -233,8 +235,8 @@ export const en = {
   'compare.chart': 'Messages in {seconds} s over the time since the start of each broadcast.',
   'compare.chartPeak': '{label}: at most {most}, at {at}.',
 
-  'chart.label':
-    'Messages and people who wrote over time. At most {most} messages in {seconds} s. {peaks} highlights are marked.',
+  'chart.label': 'Messages and people who wrote over time. At most {most} messages in {seconds} s.',
+  'chart.peaks': '{peaks} highlights are marked.',
   'chart.time': 'Time',
   'chart.messages': 'Messages in {seconds} s',
   'chart.chatters': 'People in {seconds} s',
@@ -256,6 +258,7 @@ export const en = {
   'replay.loading': 'Loading…',
   'replay.playing': 'In time with the player',
   'replay.waiting': 'Waiting for new messages',
+  'replay.empty': 'Nobody wrote in the half minute before. Play on from here.',
   'replay.ended': 'No messages after this',
   'replay.failed': 'Cannot load the chat: {reason}',
 

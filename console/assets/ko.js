@@ -211,6 +211,8 @@ export const ko = {
   'broadcast.chatters': '참여 인원',
   'broadcast.deleted': '삭제된 메시지',
   'broadcast.replay': '채팅 다시보기',
+  'broadcast.counting': '메시지를 세는 중…',
+  'broadcast.figures': '통계를 계산하는 중: {all}개 중 {done}개 완료',
   'broadcast.peaks': '하이라이트',
   'broadcast.peak': '{chatters}명, 메시지 {messages}개',
   'broadcast.noPeaks': '눈에 띄는 순간이 없습니다.',
@@ -232,8 +234,8 @@ export const ko = {
   'compare.chart': '방송마다 시작 후 시간에 따른 {seconds}초당 메시지 수.',
   'compare.chartPeak': '{label}: {at}에 최대 {most}개.',
 
-  'chart.label':
-    '시간에 따른 메시지 수와 참여 인원. {seconds}초당 최대 메시지 {most}개. 하이라이트 {peaks}개가 표시되어 있습니다.',
+  'chart.label': '시간에 따른 메시지 수와 참여 인원. {seconds}초당 최대 메시지 {most}개.',
+  'chart.peaks': '하이라이트 {peaks}개가 표시되어 있습니다.',
   'chart.time': '시각',
   'chart.messages': '{seconds}초당 메시지',
   'chart.chatters': '{seconds}초당 인원',
@@ -255,6 +257,7 @@ export const ko = {
   'replay.loading': '불러오는 중…',
   'replay.playing': '재생 시각에 맞춤',
   'replay.waiting': '새 메시지를 기다리는 중',
+  'replay.empty': '직전 30초 동안 메시지가 없습니다. 여기서부터 재생하세요.',
   'replay.ended': '이후 메시지 없음',
   'replay.failed': '채팅을 불러올 수 없습니다: {reason}',
 

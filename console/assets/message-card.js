@@ -3,11 +3,15 @@
 
 import { get } from './api.js';
 import { card } from './card.js';
-import { fill, h } from './dom.js';
+import { button, fill, h } from './dom.js';
 import { dateTime } from './format.js';
 import { t } from './i18n.js';
 import { messageRow } from './message-row.js';
 import { Outcome } from './outcome.js';
+import { replayAddress } from './recording-time.js';
+
+/** The replay shows a message once its time has passed, and that of every message before it. Clocks of nodes differ. */
+const AFTER_MS = 2_000;
 
 /** @typedef {import('./message-row.js').Message} Message */
 
@@ -36,6 +40,14 @@ export function messageCard({ room, message, signal, onClose }) {
       if (/** @type {any} */ (error).status !== 404) outcome.fail(error);
     }
   };
+  const toReplay = button(t('card.replay'), () =>
+    outcome.run(toReplay, '', async () => {
+      const span = { from: message.sentAt, to: message.sentAt, first: 1 };
+      const { broadcasts } = await get('archive', `/v1/rooms/${room}/broadcasts`, { query: span, signal });
+      if (broadcasts.length === 0) throw new Error(t('card.noBroadcast'));
+      location.hash = replayAddress(room, broadcasts[0], Date.parse(message.sentAt), -AFTER_MS);
+    }),
+  );
   loadTrace();
   if (message.replyTo) loadAnswered(message.replyTo);
   return card(
@@ -46,6 +58,7 @@ export function messageCard({ room, message, signal, onClose }) {
     answered,
     h('h3', {}, t('card.where')),
     trace,
+    h('p', {}, toReplay),
     outcome.element,
   );
 }

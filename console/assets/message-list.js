@@ -50,6 +50,7 @@ export class MessageList {
   #isByMouse = false;
   #unseen = 0;
   #width = 0;
+  #height = 0;
   #isScheduled = false;
   #resizes = new ResizeObserver(() => this.#schedule());
 
@@ -170,6 +171,8 @@ export class MessageList {
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.element;
     if (scrollTop === this.#placed) return;
+    // The browser scrolls when the list changes its size. That is not the user.
+    if (clientHeight !== this.#height) return this.#schedule();
     this.#placed = scrollTop;
     this.#atEnd = this.#follows && scrollTop + clientHeight >= scrollHeight - TOLERANCE;
     if (this.#atEnd) this.#tellUnseen(0);
@@ -225,6 +228,7 @@ export class MessageList {
   #layout() {
     const { clientHeight, clientWidth } = this.element;
     if (clientHeight === 0) return;
+    this.#height = clientHeight;
     if (clientWidth !== this.#width) {
       this.#width = clientWidth;
       for (const entry of this.#entries) entry.isMeasured = false;

@@ -94,7 +94,7 @@ function described(value) {
 /** @param {{ by?: User, reason?: string }} deleted */
 function deletion({ by, reason }) {
   const who = by ? [t('message.deletedBy'), ' ', userText(nameOf(by))] : [t('message.deleted')];
-  return h('span', {}, who, reason && [': ', userText(reason)]);
+  return h('span', {}, who, reason && [' – ', userText(reason)]);
 }
 
 /** @param {string} label @param {() => void} action */

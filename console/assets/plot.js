@@ -24,11 +24,12 @@ const TICK = 4;
  * @param {HTMLElement} place
  * @param {{ data: (number | null)[][], options: () => any, label: string, onClick?: (x: number) => void,
  *   signal: AbortSignal }} chart `label` says in words what the chart shows. `onClick` has the value of the axis
+ * @returns null after the signal
  */
 export async function plot(place, { data, options, label, onClick, signal }) {
   // @ts-expect-error It is made of the vendored script.
   const [{ default: Plot }] = await Promise.all([import('./vendor/uplot.js'), styled()]);
-  if (signal.aborted) return;
+  if (signal.aborted) return null;
   /** @type {any} */
   let drawn = null;
   const draw = () => {
@@ -46,6 +47,13 @@ export async function plot(place, { data, options, label, onClick, signal }) {
   const sizes = new ResizeObserver(() => drawn.setSize({ width: widthIn(place), height: HEIGHT }));
   sizes.observe(place);
   signal.addEventListener('abort', () => (sizes.disconnect(), drawn.destroy()));
+  /** Draws again what the options have beside the data, such as marks. */
+  const redraw = (/** @type {string} */ label) => {
+    if (signal.aborted) return;
+    place.setAttribute('aria-label', label);
+    drawn.redraw(false);
+  };
+  return { redraw };
 }
 
 /** A colour of the theme. @param {string} name */

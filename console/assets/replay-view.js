@@ -2,6 +2,7 @@
 /** A broadcast's chat beside its recording: `#/rooms/{presenterIdx}/broadcasts/{id}/replay?t=…`. */
 
 import { bases, get } from './api.js';
+import { part } from './broadcast-lists.js';
 import { Clock } from './clock.js';
 import { clockControls } from './clock-controls.js';
 import { button, field, fill, h } from './dom.js';
@@ -22,26 +23,32 @@ const MAX_MESSAGES = 5_000;
 
 /** @param {HTMLElement} root @param {View} view */
 export async function mount(root, view) {
-  const found = await get('archive', `/v1/rooms/${view.room}/broadcasts/${view.broadcast}`, { signal: view.signal });
-  new ReplayView(root, view, found);
+  const shown = new ReplayView(root, view);
+  // The archive counts the messages first. The chat does not wait for that.
+  const path = `/v1/rooms/${view.room}/broadcasts/${view.broadcast}`;
+  await part(shown.about, async () => shown.describe(await get('archive', path, { signal: view.signal })));
 }
 
 class ReplayView {
   #view;
-  #broadcast;
+  /** Seconds. Infinity: the broadcast runs. NaN: not known yet. */
+  #duration = NaN;
+  /** When the broadcast was. */
+  about = h('span', {}, '…');
   #stage = h('div', { class: 'stage' });
   #state = h('span', { class: 'status', role: 'status' });
   #offset = h('input', { type: 'number', step: 0.1, value: '0' });
   #list;
+  /** The player on display, unless it is a video. @type {Clock | null} */
+  #clock = null;
   /** Ends the player on display. */
   #player = new AbortController();
   /** @type {ReturnType<typeof replayChat> | null} */
   #replay = null;
 
-  /** @param {HTMLElement} root @param {any} view @param {any} broadcast */
-  constructor(root, view, broadcast) {
+  /** @param {HTMLElement} root @param {View} view */
+  constructor(root, view) {
     this.#view = view;
-    this.#broadcast = broadcast;
     this.#list = new MessageList({
       label: t('replay.chat'),
       render: (message) => messageRow(message, { when: offset(message.offsetMs) }),
@@ -49,7 +56,6 @@ class ReplayView {
       max: MAX_MESSAGES,
     });
     this.#offset.addEventListener('change', () => this.#replay && (this.#replay.offsetMs = this.#offsetMs()));
-    const href = `#/rooms/${view.room}/broadcasts/${view.broadcast}`;
     fill(
       root,
       h(
@@ -58,7 +64,7 @@ class ReplayView {
         h(
           'div',
           { class: 'player' },
-          h('h1', {}, t('replay.title'), ' ', h('a', { href }, minute(broadcast.startedAt))),
+          h('h1', {}, t('replay.title'), ' ', this.about),
           this.#stage,
           this.#sources(),
         ),
@@ -70,6 +76,14 @@ class ReplayView {
       this.#list.close();
     });
     this.#playClock(Number(view.query.t ?? 0) / 1_000);
+  }
+
+  /** @param {any} broadcast */
+  describe({ startedAt, durationMs }) {
+    const href = `#/rooms/${this.#view.room}/broadcasts/${this.#view.broadcast}`;
+    fill(this.about, h('a', { href }, minute(startedAt)));
+    this.#duration = durationMs === null ? Infinity : durationMs / 1_000;
+    if (this.#clock) this.#clock.duration = this.#duration;
   }
 
   #sources() {
@@ -109,9 +123,10 @@ class ReplayView {
   /** @param {number} seconds */
   #playClock(seconds) {
     const clock = new Clock();
-    if (this.#broadcast.durationMs !== null) clock.duration = this.#broadcast.durationMs / 1_000;
+    clock.duration = this.#duration;
     clock.currentTime = seconds;
     this.#show(clock, (signal) => clockControls(clock, signal));
+    this.#clock = clock;
   }
 
   /** @param {string} source */
@@ -141,6 +156,7 @@ class ReplayView {
   /** @param {any} player @param {(signal: AbortSignal) => HTMLElement} controls */
   #show(player, controls) {
     this.#player.abort();
+    this.#clock = null;
     const { signal } = (this.#player = new AbortController());
     fill(this.#stage, controls(signal));
     const replay = (this.#replay = replayChat({
@@ -153,7 +169,10 @@ class ReplayView {
         if (expired || !session.isSignedIn) await session.renewed();
         return session.token ?? '';
       },
-      onReset: (messages) => this.#list.reset(messages),
+      onReset: (messages) => {
+        this.#list.reset(messages);
+        this.#list.whenEmpty(t('replay.empty'));
+      },
       onMessages: (messages) => this.#list.append(messages),
       onState: (state, reason) => {
         this.#state.dataset.state = STATES[state] ?? state;

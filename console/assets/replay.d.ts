@@ -31,7 +31,10 @@ export interface Emote {
   end: number;
 }
 
-/** `waiting`: a running broadcast has no more yet. `failed`: tried again, unless the archive refuses for good. */
+/**
+ * `loading`: after a seek, and while the player is faster than the messages come. `waiting`: a running broadcast has no
+ * more yet. `failed`: tried again, unless the archive refuses for good.
+ */
 export type ReplayState = 'loading' | 'playing' | 'ended' | 'waiting' | 'failed';
 
 /** What the replay needs to know of a player. Every `<video>` has it. */

@@ -110,6 +110,7 @@ class Replay {
     this.#shownMs = time;
     const due = this.#take(time);
     if (due.length > 0) this.#options.onMessages(due);
+    if (this.#isLoadingAhead && this.#queue.length === 0 && this.#state === 'playing') this.#tell('loading');
     this.#loadAhead();
   }
 
@@ -128,9 +129,11 @@ class Replay {
     this.#queue = [];
     this.#next = undefined;
     this.#tell('loading');
-    const from = Math.max(0, Math.floor(this.timeMs - HISTORY_MS));
+    // A player that runs on may be faster than the pages come.
+    const until = this.timeMs;
+    const from = Math.max(0, Math.floor(until - HISTORY_MS));
     let page = await this.#page({ from }, signal);
-    while (page && page.next && page.messages.length > 0 && page.messages.at(-1).offsetMs <= this.timeMs) {
+    while (page && page.next && page.messages.length > 0 && page.messages.at(-1).offsetMs <= until) {
       this.#queue.push(...page.messages);
       page = await this.#page({ after: page.next }, signal);
     }

@@ -6,7 +6,7 @@
 
 import { ApiError } from './api.js';
 import { card } from './card.js';
-import { field, fill, h, select, userText } from './dom.js';
+import { button, field, fill, h, select, userText } from './dom.js';
 import { number, percent } from './format.js';
 import { t } from './i18n.js';
 import { flagName, nameOf, rowAction } from './message-row.js';
@@ -16,6 +16,9 @@ import { Marks } from './sweep-marks.js';
 import { MOST_MINUTES, SIMILARITIES, sweepOf } from './sweep-rule.js';
 
 /** @typedef {import('./message-row.js').Message} Message */
+
+/** The similarity that the panel suggests while there are similar texts. */
+const SUGGESTED = 0.8;
 
 /** Between a change and its dry run, so that typing is not one dry run a letter. */
 const PAUSE_MS = 400;
@@ -37,7 +40,7 @@ export class SweepPanel {
   #label;
   #minutes = h('input', { name: 'minutes', type: 'number', min: 1, max: MOST_MINUTES, required: true, value: '10' });
   #reason = h('input', { name: 'reason', maxlength: 500, autocomplete: 'off' });
-  #found = h('div', { class: 'sweep-found', role: 'status' }, t('sweep.hint'));
+  #found = h('div', { class: 'sweep-found', role: 'status', tabindex: '-1' }, t('sweep.hint'));
   #authors = h('details', { hidden: true });
   #apply = h('button', { type: 'submit', class: 'danger', disabled: true }, t('sweep.apply'));
   #outcome = new Outcome();
@@ -177,13 +180,20 @@ export class SweepPanel {
   /** @param {import('./sweep-rule.js').Sweep} wanted @param {any} answer */
   #tell(wanted, { messages, users, complete, latest, authors }) {
     const marks = new Marks(wanted, latest);
-    let marked = 0;
-    for (const message of this.#messages()) if (marks.has(message)) marked++;
+    const { texts, similarity } = wanted.rule;
+    const isExact = texts !== undefined && similarity === undefined;
+    const wider = isExact ? new Marks({ ...wanted, rule: { ...wanted.rule, similarity: SUGGESTED } }, latest) : null;
+    let [marked, similar] = [0, 0];
+    for (const message of this.#messages()) {
+      if (marks.has(message)) marked++;
+      else if (wider?.has(message)) similar++;
+    }
     const counts = { messages: number(messages), users: number(users) };
     this.#show(
       marks,
       h('strong', {}, t('sweep.found', counts)),
       h('p', { class: 'quiet' }, t('sweep.marked', { count: number(marked) })),
+      similar > 0 && button(t('sweep.addSimilar', { count: number(similar) }), () => this.#addSimilar()),
       !complete && h('p', { class: 'note is-failed' }, t('sweep.incomplete')),
     );
     fill(
@@ -195,6 +205,13 @@ export class SweepPanel {
     this.#counted = messages > 0 ? wanted : null;
     this.#apply.disabled = messages === 0;
     this.#apply.textContent = messages > 0 ? t('sweep.applyTo', counts) : t('sweep.apply');
+  }
+
+  #addSimilar() {
+    this.#similarity.value = String(SUGGESTED);
+    this.#changed();
+    // The button is about to go. What it finds, and the button that deletes it, come next.
+    this.#found.focus({ preventScroll: true });
   }
 
   /** @param {Marks | null} marks @param {...any} found */

@@ -235,6 +235,52 @@ async fn unauthorised_and_undocumented_requests_for_a_replay_are_refused() {
     }
 }
 
+/// What MongoDB examined of the messages, by its profiler.
+struct Examined {
+    questions: usize,
+    keys: i32,
+    documents: i32,
+}
+
+/// What the request returns, and what MongoDB examines for it.
+async fn examined<T>(world: &World, request: impl Future<Output = T>) -> (T, Examined) {
+    world.database.run_command(doc! { "profile": 2 }).await.unwrap();
+    let answer = request.await;
+    world.database.run_command(doc! { "profile": 0 }).await.unwrap();
+    let profile = world.collection("system.profile");
+    let mut asked = profile.find(doc! { "ns": "chatting.chatting_log" }).await.unwrap();
+    let mut examined = Examined { questions: 0, keys: 0, documents: 0 };
+    while asked.advance().await.unwrap() {
+        let question = asked.deserialize_current().unwrap();
+        let number = |member: &str| question.get(member).and_then(mongodb::bson::Bson::as_i32).unwrap_or(0);
+        examined.questions += 1;
+        examined.keys += number("keysExamined");
+        examined.documents += number("docsExamined");
+    }
+    (answer, examined)
+}
+
+#[tokio::test]
+async fn the_numbers_of_a_broadcast_come_from_indexes_alone() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let session = Session::new(0, 20_000_000);
+    let messages: Vec<Event> = (0..2_000).map(|number| said(42, 7 + number % 5, number * 1_000, "hi")).collect();
+    archive(&world, &[session.begins(42)]).await;
+    archive_many(&world, messages).await;
+    let reader = Reader::analyst(&archiver);
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    // While it runs, and when it is over.
+    for is_over in [false, true] {
+        if is_over {
+            archive(&world, &[session.ends(42, "closed")]).await;
+        }
+        let (broadcast, Examined { documents, .. }) = examined(&world, reader.get(&path, &[])).await;
+        assert_eq!([&broadcast["messages"], &broadcast["chatters"]], [2_000, 5], "{is_over}");
+        assert_eq!(documents, 0, "{is_over}");
+    }
+}
+
 #[tokio::test]
 async fn finding_a_place_in_a_broadcast_looks_at_no_more_messages_than_it_gives() {
     let world = World::start().await;
@@ -244,22 +290,10 @@ async fn finding_a_place_in_a_broadcast_looks_at_no_more_messages_than_it_gives(
     archive(&world, &[session.begins(42), session.ends(42, "closed")]).await;
     archive_many(&world, messages).await;
     let reader = Reader::analyst(&archiver);
-    // What MongoDB examined, by its profiler.
-    world.database.run_command(doc! { "profile": 2 }).await.unwrap();
     let path = format!("/v1/rooms/42/broadcasts/{}/replay", session.id);
-    let page = reader.get(&path, &[("from", "15000000"), ("first", "50")]).await;
+    let (page, examined) = examined(&world, reader.get(&path, &[("from", "15000000"), ("first", "50")])).await;
     assert_eq!(page["messages"].as_array().unwrap().len(), 50);
-    world.database.run_command(doc! { "profile": 0 }).await.unwrap();
-    let profile = world.collection("system.profile");
-    let mut asked = profile.find(doc! { "ns": "chatting.chatting_log" }).await.unwrap();
-    let (mut keys, mut documents, mut questions) = (0, 0, 0);
-    while asked.advance().await.unwrap() {
-        let question = asked.deserialize_current().unwrap();
-        let number = |member: &str| question.get(member).and_then(mongodb::bson::Bson::as_i32).unwrap_or(0);
-        keys += number("keysExamined");
-        documents += number("docsExamined");
-        questions += 1;
-    }
+    let Examined { questions, keys, documents } = examined;
     // The end of the broadcast and the place, each found by a time and the messages within 10 s of it, and the page
     // plus one message.
     assert_eq!((questions, documents), (5, 51));

@@ -66,10 +66,19 @@ impl Chromium {
     pub(crate) async fn open(&self, url: &str) -> Page {
         let tab = format!("{}/json/new?about:blank", self.url);
         let tab: Value = testkit::client().build().unwrap().put(tab).send().await.unwrap().json().await.unwrap();
-        let (socket, _) = connect_async(tab["webSocketDebuggerUrl"].as_str().unwrap()).await.unwrap();
-        let page = Page { socket: Mutex::new(Connection { socket, last: 0 }) };
+        let page = Page::of(&tab).await;
         page.load(url).await;
         page
+    }
+
+    /// Waits for the tab that a page has opened, with this in its address.
+    pub(crate) async fn opened(&self, part: &str) -> Page {
+        let tabs = format!("{}/json/list", self.url);
+        let tab = eventually("the page opens a tab", PATIENCE, async || {
+            let tabs: Vec<Value> = reqwest::get(&tabs).await.ok()?.json().await.ok()?;
+            tabs.into_iter().find(|tab| tab["url"].as_str().is_some_and(|url| url.contains(part)))
+        });
+        Page::of(&tab.await).await
     }
 
     /// Stops every process of the browser, as a suspended laptop would.
@@ -101,6 +110,12 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// `tab`: as the browser lists it.
+    async fn of(tab: &Value) -> Page {
+        let (socket, _) = connect_async(tab["webSocketDebuggerUrl"].as_str().unwrap()).await.unwrap();
+        Page { socket: Mutex::new(Connection { socket, last: 0 }) }
+    }
+
     /// Goes to the address, and waits until the page is loaded and its modules have run.
     pub(crate) async fn load(&self, url: &str) {
         self.evaluate("window.isTheOldPage = true").await;

@@ -7,6 +7,7 @@ mod demo;
 mod example;
 #[cfg(feature = "firefox")]
 mod firefox;
+mod newcomer;
 #[cfg(feature = "node")]
 mod package;
 mod readers;

@@ -25,6 +25,8 @@ let url;
 let requests;
 /** Answers instead of pages, in turn: [status, body]. */
 let refusals;
+/** Awaited before each answer. */
+let before;
 let player;
 let replay;
 let shown;
@@ -32,9 +34,11 @@ let states;
 
 beforeEach(async () => {
   [requests, refusals, shown, states] = [[], [], [], []];
-  server = createServer((request, response) => {
+  before = () => {};
+  server = createServer(async (request, response) => {
     const query = new URL(request.url, 'http://archive').searchParams;
     requests.push({ path: request.url.split('?')[0], query, token: request.headers.authorization });
+    await before();
     const refusal = refusals.shift();
     if (refusal) {
       response.writeHead(refusal[0], { 'Content-Type': 'application/problem+json' });
@@ -114,6 +118,24 @@ test('pages are loaded ahead, so that none is missing between two', async () => 
   }
   assert.deepEqual(shown, range(0, 1_600));
   assert.ok(requests.filter(({ query }) => query.has('after')).length >= 3);
+});
+
+test('a player that is faster than the pages come gets the chat late, and whole', async () => {
+  player.playbackRate = 1_000_000;
+  before = () => (player.currentTime += 600);
+  begin();
+  while (!states.some(([state]) => state === 'playing')) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(requests.length, 1, 'the first page is shown before the next one is there');
+  assert.deepEqual(shown, range(0, 499));
+  let release;
+  before = () => new Promise((resolve) => (release = resolve));
+  while (states.at(-1)[0] !== 'loading') await new Promise((resolve) => setTimeout(resolve, 5));
+  before = () => {};
+  release();
+  player.currentTime = 3_599;
+  await shows(3_599);
+  assert.deepEqual(shown, range(0, 3_599));
+  assert.ok(states.slice(1).some(([state]) => state === 'playing'));
 });
 
 test('an offset moves the chat against the player', async () => {

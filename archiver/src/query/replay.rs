@@ -9,6 +9,8 @@ use mongodb::options::FindOptions;
 
 use super::broadcasts::Broadcast;
 use super::sequence::{Only, Order, Sequence, Span};
+use super::statistics::Stretch;
+use super::statistics::chatters;
 use super::times;
 use crate::mongo::database::Database;
 use crate::mongo::documents::{MessageDocument, PositionDocument};
@@ -200,13 +202,14 @@ impl Scope {
 
     /// The number of people who wrote the messages that are not deleted.
     pub(crate) async fn count_chatters(&self, database: &Database) -> Result<u64, Failure> {
-        let shown = doc! {
-            "presenterIdx": self.presenter_idx,
-            "sentAt": self.span().filter(),
-            "deleted": { "$exists": false },
+        let from = DateTime::from_millis(self.started);
+        // A running broadcast ends with its last message: a stretch is read in parts of equal length.
+        let before = times::later(from, -1);
+        let Some(last) = times::last_said_between(database, self.presenter_idx, before, self.beyond()).await? else {
+            return Ok(0);
         };
-        let stages = vec![doc! { "$match": shown }, doc! { "$group": { "_id": "$userIdx" } }];
-        count(database, stages, ROOM_TIMES).await
+        let stretch = Stretch { presenter_idx: self.presenter_idx, from, to: times::later(last, 1) };
+        chatters::count(database, stretch).await
     }
 
     /// The presenter's nickname, from the presenter's last message up to the end.

@@ -91,6 +91,70 @@ async fn the_figures_of_a_broadcast_are_drawn_and_lead_to_the_replay() {
     console.is_clean().await;
 }
 
+/// From now on the page's requests whose address matches `held` wait for `release()`.
+const HOLD: &str = "window.waiting = [];
+    window.release = () => waiting.splice(0).forEach((go) => go());
+    const ask = window.fetch;
+    window.fetch = (url, options) => {
+        if (!held.test(url)) return ask(url, options);
+        return new Promise((resolve, reject) => {
+            options.signal.addEventListener('abort', () => reject(options.signal.reason));
+            waiting.push(() => resolve(ask(url, options)));
+        });
+    };";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_archive_still_computes_holds_up_neither_the_chart_nor_the_replay() {
+    let world = World::start().await;
+    let session = ten_minutes(&world).await;
+    let console = world.open("rooms/42/broadcasts", &analyst()).await;
+    console.shows("tbody td", "299").await;
+    console.page.evaluate(&format!("window.held = /statistics.highlights/; {HOLD}")).await;
+    console.click("tbody th a").await;
+    console.waits_for("document.querySelector('.chart canvas') !== null").await;
+    console.shows(".page p", "Most messages in 2 s: 1, at").await;
+    console.shows(".progress", "Computing the figures: 1 of 4 done").await;
+    console.shows(".columns", "Loading…").await;
+    console.waits_for("waiting.length === 1").await;
+    console.page.evaluate("release()").await;
+    console.shows(".columns", "No moment stands out").await;
+    console.waits_for("document.querySelector('.progress.is-done')?.textContent === ''").await;
+    console.shows(".ranking", "chatter10").await;
+    console.waits_for("document.querySelector('.chart').ariaLabel.endsWith('0 highlights are marked.')").await;
+
+    // The numbers of the broadcast, of which the replay needs only the length.
+    console.page.evaluate("window.held = /broadcasts.[^/]+$/; true").await;
+    console.go(&format!("rooms/42/broadcasts/{session}/replay?t=100000")).await;
+    console.shows(".list .text", "second 100.").await;
+    console.shows(".clock-time", "0:01:40 / …").await;
+    assert_eq!(console.texts("h1 a").await, Vec::<String>::new());
+    console.page.evaluate("release()").await;
+    console.shows(".clock-time", "0:01:40 / 0:10:00").await;
+    console.shows("h1 a", "2025").await;
+    console.is_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_leads_to_its_moment_in_the_replay() {
+    let world = World::start().await;
+    ten_minutes(&world).await;
+    let early = Timestamp::from_millisecond(1_763_805_600_000 - 3_600_000).unwrap();
+    world.append(&[said(7, "early", "an hour before", early)]).await;
+    world.archived().await;
+    let console = world.open("rooms/42/search", &analyst()).await;
+    console.go("rooms/42/search?text=second%20300.").await;
+    console.click_beside(".message", "second 300.", "Details").await;
+    console.click_beside(".card p", "Show this moment", "Show this moment in the replay").await;
+    console.shows(".replay .list .text", "second 300.").await;
+    console.hides(".replay .list .text", "second 304.").await;
+
+    console.go("rooms/42/search?text=an%20hour").await;
+    console.click_beside(".message", "an hour before", "Details").await;
+    console.click_beside(".card p", "Show this moment", "Show this moment in the replay").await;
+    console.shows(".card .outcome", "The room was not live at that time").await;
+    console.is_clean().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_is_a_whole_file() {
     let world = World::start().await;

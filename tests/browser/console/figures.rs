@@ -1,5 +1,5 @@
-//! How long a page takes, from its browser's own trace: by the wall clock, and by the time that the main thread had a
-//! processor. Only the second is the same beside other work.
+//! How long a page takes, from its browser's own trace or counters: by the wall clock, and by the time that the main
+//! thread had a processor. Only the second is the same beside other work.
 
 use std::fmt;
 use std::time::Instant;
@@ -21,6 +21,54 @@ const COUNTED: [(&str, &str); 4] = [
     ("RecalcStyleDuration", "style"),
     ("LayoutDuration", "layout"),
 ];
+
+/// Counts tasks of the page that delay an input, by the wall clock.
+const OBSERVE: &str = "window.longTasks = [];
+    window.taskObserver = new PerformanceObserver((list) => longTasks.push(...list.getEntries()));
+    taskObserver.observe({ type: 'longtask' });";
+
+/// Those since the last time, with what the observer was not told yet.
+const OBSERVED: &str = "new Promise((resolve) => setTimeout(resolve))
+    .then(() => [...longTasks.splice(0), ...taskObserver.takeRecords()].map(({ duration }) => duration))";
+
+/// Counts what the page costs without a trace: the browser keeps every task of a trace until its end, and takes minutes
+/// to hand out one of some minutes.
+pub(super) struct Meter<'a> {
+    page: &'a Page,
+    counted: Vec<f64>,
+}
+
+/// What a part of the work cost. Times are in milliseconds.
+pub(super) struct Cost {
+    counted: Vec<f64>,
+    long: Vec<f64>,
+}
+
+impl<'a> Meter<'a> {
+    pub(super) async fn start(page: &'a Page) -> Meter<'a> {
+        page.command("Performance.enable", json!({ "timeDomain": "threadTicks" })).await;
+        page.evaluate(OBSERVE).await;
+        Meter { page, counted: counted(page).await }
+    }
+
+    /// What it cost since the last time.
+    pub(super) async fn read(&mut self) -> Cost {
+        let long = serde_json::from_value(self.page.evaluate(OBSERVED).await).expect("a list of times");
+        let now = counted(self.page).await;
+        let before = std::mem::replace(&mut self.counted, now);
+        let counted = self.counted.iter().zip(before).map(|(after, before)| (after - before) * 1_000.0).collect();
+        Cost { counted, long }
+    }
+}
+
+/// Processor time by kind, and the tasks that were long.
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = COUNTED.iter().zip(&self.counted).map(|((_, name), ms)| format!("{name} {ms:.0}"));
+        let longest = self.long.iter().copied().fold(0.0, f64::max);
+        write!(f, "{} | {} (longest {longest:.0})", parts.collect::<Vec<_>>().join(", "), self.long.len())
+    }
+}
 
 /// A recording that goes on.
 pub(super) struct Recording<'a> {

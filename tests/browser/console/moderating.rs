@@ -41,7 +41,7 @@ async fn a_moderator_deletes_bans_and_finds_everything_again() {
     console.fill(".settings input[type=number]", "30").await;
     console.click(".settings .primary").await;
     console.shows(".settings .outcome", "Saved").await;
-    console.shows(".event", "slowModeSeconds: 30").await;
+    console.shows(".event", "slow mode: 30 s").await;
     world.post(7, "one more").await.unwrap();
     assert_eq!(world.post(7, "too soon").await, Err("msg_slow_mode".to_owned()));
 

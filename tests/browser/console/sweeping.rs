@@ -69,7 +69,7 @@ async fn a_raid_is_swept_and_undone_before_the_eyes_of_moderators_and_viewers() 
     console.waits_for("document.querySelector('.sweep textarea')?.value === 'come to my room'").await;
     console.shows(".sweep-found", "Messages: 375, by users: 75").await;
     console.shows(".sweep-found", "Marked in the stream: 375").await;
-    console.fill(".sweep-form [name=similarity]", "0.8").await;
+    console.click_beside(".sweep-found", "", "Add similar texts: 125").await;
     console.shows(".sweep-found", "Messages: 500, by users: 100").await;
     console.shows(".sweep-found", "Marked in the stream: 500").await;
     console.shows(".sweep-form .danger", "Delete 500").await;

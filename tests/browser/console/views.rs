@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// All figures of a broadcast are there.
+const FIGURES: &str = ".page:has(.chart canvas) .progress.is-done";
+
 /// What to open.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -49,8 +52,8 @@ pub(super) fn steps([first, second]: [SessionId; 2]) -> Vec<Step> {
         view("rooms/42/moderators", "tbody tr"),
         view("rooms/42/audit", ".decisions li"),
         view("rooms/42/broadcasts", "tbody tr"),
-        view(&format!("rooms/42/broadcasts/{first}"), ".chart canvas"),
-        view(&format!("rooms/42/broadcasts/{first}?with={second}"), ".chart canvas"),
+        view(&format!("rooms/42/broadcasts/{first}"), FIGURES),
+        view(&format!("rooms/42/broadcasts/{first}?with={second}"), FIGURES),
         view(&format!("rooms/42/broadcasts/{first}/replay?t=30000"), ".replay .message"),
         view("operator", ".facts"),
         opened("", ".identity button", "form.sign-in"),

@@ -35,6 +35,11 @@ pub(crate) struct Known {
     pub(crate) role: Role,
 }
 
+/// The number of users who wrote.
+pub(crate) async fn count(database: &Database, stretch: Stretch) -> Result<u64, Failure> {
+    Ok(authors::of(database, stretch).await?.users.len() as u64)
+}
+
 /// The first chatters by number of messages, then by the user's number.
 pub(crate) async fn top(database: &Database, stretch: Stretch, first: usize) -> Result<Vec<Chatter>, Failure> {
     let mut ranked: Vec<(i64, Author)> = authors::of(database, stretch).await?.users.into_iter().collect();

@@ -63,11 +63,14 @@ export class Column {
       submit.preventDefault();
       const { value } = input;
       input.value = '';
-      void onSend(value, (result) => {
-        this.#result = result;
-        this.draw();
-      });
+      void onSend(value, (result) => this.setResult(result));
     });
+  }
+
+  /** What became of a message of this person. @param {() => string} result */
+  setResult(result) {
+    this.#result = result;
+    this.draw();
   }
 
   /** @param {() => string} state @param {boolean} isConnected */

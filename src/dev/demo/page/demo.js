@@ -17,6 +17,9 @@ const ARCHIVE_MS = 400;
 /** Failures in a row after which `dev` counts as gone. */
 const GONE_AFTER = 3;
 
+/** Messages of each viewer in a raid. A viewer may write 20 in 30 s. */
+const RAID = 5;
+
 /** The close code of a session that a newer one replaced. */
 const REPLACED = 4002;
 
@@ -53,6 +56,7 @@ addColumn('presenter', people.presenter);
 for (const { name, person } of viewers) addColumn(name, person, (isConnected) => toggle(name, isConnected));
 
 byId('play').addEventListener('click', () => choosePlay(!state?.playing.running, speed));
+byId('raid').addEventListener('click', raid);
 onChoice('speed', (choice) => choosePlay(state?.playing.running ?? false, (speed = Number(choice))));
 onChoice('down', (choice) => {
   downMs = 1_000 * Number(choice);
@@ -121,6 +125,15 @@ async function write(person, text, tellResult) {
     if (outcome.outcome === 'unknown') return texts().postUnknown;
     return texts().postRefused(outcome.status, outcome.code, outcome.detail);
   });
+}
+
+/** The viewers post one text, each time with another ending. */
+function raid() {
+  for (let number = 1; number <= RAID; number++) {
+    for (const { name, person } of viewers) {
+      void write(person, texts().raidText(number), (result) => columns.get(name)?.setResult(result));
+    }
+  }
 }
 
 /** @param {string} place @param {any} event */

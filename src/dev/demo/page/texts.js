@@ -27,6 +27,9 @@ const EN = {
   speed: 'Speed',
   posts: (/** @type {number} */ refused, /** @type {number} */ unknown) =>
     `40 people chat, again and again. Refused, empty or too long: ${refused}${unknown ? `. No answer: ${unknown}` : ''}`,
+  raid: 'Raid the room',
+  raidHint: 'Then sweep it away in the console.',
+  raidText: (/** @type {number} */ number) => `come to my room ${number}`,
   partsTitle: 'Kill a part',
   downFor: 'Down for',
   seconds0: '0 s',
@@ -109,6 +112,9 @@ const KO = {
   speed: '속도',
   posts: (refused, unknown) =>
     `40명의 채팅을 반복해서 재생합니다. 비었거나 너무 길어 거절됨: ${refused}개${unknown ? `. 응답 없음: ${unknown}개` : ''}`,
+  raid: '방 도배하기',
+  raidHint: '그다음 콘솔에서 일괄 삭제해 보세요.',
+  raidText: (number) => `내 방으로 오세요 ${number}`,
   partsTitle: '강제 종료해 보기',
   downFor: '재시작까지',
   seconds0: '0초',
