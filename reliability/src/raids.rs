@@ -38,9 +38,6 @@ const STANDS_MS: std::ops::Range<u64> = 50..3_000;
 /// The pause between the end of a sweep and one more message of the raid, in milliseconds: every node knows of the end.
 const ENDED_MS: std::ops::Range<u64> = 1_100..2_000;
 
-/// The number of attempts at a message of unknown outcome.
-const ATTEMPTS: u32 = 4;
-
 /// The body of a request for a sweep.
 pub(crate) fn request(swept: &Swept, reason: &str) -> Value {
     let Swept { texts, similarity, users, seconds_back, refuses_for, .. } = swept;
@@ -170,15 +167,10 @@ async fn post(viewers: &Viewers, client: &Client, room: i64, wave: &Wave, rng: &
     let Wave { post, user, ref text } = *wave;
     let (key, text) = (Some(format!("{:x}-raid-{post}", viewers.seed)), text.clone());
     let attempts = Attempts { viewers, client, post, room, user, key, text, extras: None };
-    let mut node = rng.usize(..viewers.ingest.len());
-    for attempt in 1..=ATTEMPTS {
-        match attempts.make(attempt, node, Surface::V1).await {
-            Answer::Accepted { id, is_held, .. } => return Some(id).filter(|_| !is_held),
-            Answer::Refused { .. } => return None,
-            Answer::Unknown(_) => node = (node + 1) % viewers.ingest.len(),
-        }
+    match attempts.make_until_known(Surface::V1, rng).await {
+        Answer::Accepted { id, is_held: false, .. } => Some(id),
+        _ => None,
     }
-    None
 }
 
 #[cfg(test)]

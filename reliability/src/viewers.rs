@@ -31,6 +31,9 @@ const REMEMBERED: usize = 400;
 /// The number of attempts of a client.
 const ATTEMPTS: u32 = 6;
 
+/// The number of attempts at a notice or a message of a raid.
+const PATIENT_ATTEMPTS: u32 = 4;
+
 /// Recently accepted messages, each with its room.
 #[derive(Debug, Default)]
 pub(crate) struct Latest(Mutex<VecDeque<(i64, EventId)>>);
@@ -305,6 +308,21 @@ impl Attempts<'_> {
         });
         if is_held {
             recorder.note(Observation::Message(MessageObservation::Waits { post, attempt }));
+        }
+        answer
+    }
+
+    /// Attempts through one node after another, until the outcome is known or the patience ends.
+    pub(crate) async fn make_until_known(&self, surface: Surface, rng: &mut Rng) -> Answer {
+        let nodes = self.viewers.ingest.len();
+        let mut node = rng.usize(..nodes);
+        let mut answer = self.make(1, node, surface).await;
+        for attempt in 2..=PATIENT_ATTEMPTS {
+            if !matches!(answer, Answer::Unknown(_)) {
+                break;
+            }
+            node = (node + 1) % nodes;
+            answer = self.make(attempt, node, surface).await;
         }
         answer
     }
