@@ -16,6 +16,7 @@ mod memory;
 mod moderators;
 mod nemesis;
 mod notices;
+mod people;
 mod pins;
 pub mod planted;
 mod platform;
