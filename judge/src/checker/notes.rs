@@ -1,5 +1,5 @@
-//! Notes on users: every node lists them to the room's moderators as they were written and in the order of the log, from
-//! a second after the confirmation, until they are deleted or the user is erased. No client receives them live.
+//! Notes on users: every node lists them to the room's moderators as they were written, in the order of the log, from a
+//! second after the confirmation until they are deleted or the user is erased. No client receives them live.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! Warnings of users: from a second after the decision the answers to the user's posts in that room have it, on every
-//! node, until the log has that it was sent. Nobody else is told, nor is the user after a withdrawal, a newer warning or
-//! an erasure.
+//! node, until the log has that it was sent. Nobody else is told, nor is the user after a withdrawal, a newer warning
+//! or an erasure.
 
 use std::collections::{HashMap, HashSet};
 

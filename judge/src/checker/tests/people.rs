@@ -141,8 +141,10 @@ fn a_warning_that_is_recorded_as_sent_twice_or_is_not_in_the_audit_is_noticed() 
 #[test]
 fn another_list_of_warnings_at_the_end_is_noticed() {
     let listed = |lines: &mut Vec<Line>, rng: &mut Rng, spoil: fn(&mut Vec<ListedWarning>)| {
-        let is_listed = |seen: &PersonObservation| matches!(seen, PersonObservation::Warnings { warnings, .. } if !warnings.is_empty());
-        let place = seen(lines, rng, is_listed);
+        let place = seen(lines, rng, |seen| match seen {
+            PersonObservation::Warnings { warnings, .. } => !warnings.is_empty(),
+            _ => false,
+        });
         let Observation::Person(PersonObservation::Warnings { warnings, .. }) = &mut lines[place].what else {
             unreachable!("it was looked for")
         };
