@@ -10,6 +10,7 @@ mod holds;
 mod losses;
 mod memory;
 mod moderation;
+mod notes;
 mod notices;
 mod order;
 mod pins;
@@ -30,6 +31,7 @@ mod time;
 mod traces;
 mod video;
 mod view;
+mod warnings;
 
 use crate::history::{Line, Reading};
 
@@ -140,6 +142,8 @@ pub const INVARIANTS: &[Invariant] = invariants![
     rules::settings_end: "... and not refused a second after the setting was undone",
     roles::moderators_may_decide: "a moderator of the room may decide a second after the appointment",
     roles::others_may_not_decide: "... and a second after the dismissal no more",
+    warnings::warnings_reach_their_user: "answers to a user have the warning until one was sent, and no others have it",
+    notes::notes_are_as_written: "notes on a user are listed until they are deleted, and reach nobody else",
     time::drains_in_time: "everything accepted reaches its places soon after the last fault",
     memory::memory_stays_within_its_bound: "no process exceeds the memory bound of its kind",
 ];

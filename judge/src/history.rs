@@ -4,6 +4,7 @@
 mod message;
 mod observation;
 mod parts;
+mod people;
 mod readers;
 
 use std::fs::File;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use message::{MessageObservation, SeenAt, extras};
 pub use observation::Observation;
 pub use parts::{Beginning, Decided, Dialect, LostEvent, Phase, Reading, ReviewVerdict, StreamState, Surface, Swept};
+pub use people::{ListedNote, ListedWarning, PersonObservation};
 pub use readers::{ReaderObservation, ReaderView};
 
 /// The fault that removes the durable readers of the log.

@@ -31,6 +31,13 @@ pub(crate) enum Answer {
     Unknown(String),
 }
 
+/// A warning in the answer to a post.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Warning {
+    pub(crate) id: EventId,
+    pub(crate) reason: String,
+}
+
 /// Longer than ingest may take (`answered_in_time` of the checker), so that the checker sees slow answers.
 const TIMEOUT: Duration = Duration::from_secs(12);
 
@@ -49,6 +56,18 @@ pub(crate) async fn ask(
     key: Option<&str>,
     body: Option<&Value>,
 ) -> Answer {
+    ask_and_be_warned(client, method, url, token, key, body).await.0
+}
+
+/// The same, with the warning that the answer has, whatever else it says.
+pub(crate) async fn ask_and_be_warned(
+    client: &Client,
+    method: Method,
+    url: String,
+    token: &str,
+    key: Option<&str>,
+    body: Option<&Value>,
+) -> (Answer, Option<Warning>) {
     #[derive(Deserialize)]
     struct Body {
         id: Option<EventId>,
@@ -58,6 +77,7 @@ pub(crate) async fn ask(
         presenter: Option<String>,
         #[serde(default)]
         held: bool,
+        warning: Option<Warning>,
     }
     let request = client.request(method, url).bearer_auth(token);
     let request = match body {
@@ -66,21 +86,22 @@ pub(crate) async fn ask(
     };
     let answer = match sent(request, key).await {
         Ok(answer) => answer,
-        Err(answer) => return answer,
+        Err(answer) => return (answer, None),
     };
     let status = answer.status();
     let body = match answer.json::<Body>().await {
         Ok(body) => body,
-        Err(error) => return Answer::Unknown(format!("{status}, and {}", error.without_url())),
+        Err(error) => return (Answer::Unknown(format!("{status}, and {}", error.without_url())), None),
     };
     let code = body.code.unwrap_or_default();
     let connected = body.presenter.map(|presenter| presenter == "connected");
-    match (body.id, body.position) {
+    let answer = match (body.id, body.position) {
         (Some(id), Some(position)) if status.is_success() => {
             Answer::Accepted { id, position, status: status.as_u16(), connected, is_held: body.held }
         }
         _ => not_accepted(status, body.outcome.as_deref(), code),
-    }
+    };
+    (answer, body.warning)
 }
 
 /// Sends one attempt to the original's surface, as its gateway forwards it. A presenter names no room when posting in

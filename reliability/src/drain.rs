@@ -28,6 +28,10 @@ const DRAIN: Duration = Duration::from_secs(90);
 /// The last message may have been lost with a connection; only a later one shows that the session works.
 const SAY_MORE: Duration = Duration::from_secs(5);
 
+/// An ingest node records a second after its answer that it has sent a warning, within the deadline of an append, or
+/// not at all.
+const RECORDED: Duration = Duration::from_secs(8);
+
 /// Something that has not reached its place.
 enum Missing {
     /// The room's presenter has not reached the position.
@@ -63,7 +67,7 @@ pub(crate) async fn drain(
     let mut said_more: BTreeMap<i64, Instant> = BTreeMap::new();
     let mut missing = "nothing was read yet".to_owned();
     while began.elapsed() < DRAIN {
-        match what_is_missing(system, presenters, readers, moderators).await {
+        match what_is_missing(system, viewers, presenters, readers, moderators).await {
             Ok(None) => {
                 recorder.note(Observation::Phase { phase: Phase::Drained });
                 return Ok(());
@@ -208,8 +212,21 @@ fn perhaps_restored(moderators: &Moderators, rooms: &BTreeMap<i64, Vec<Told>>) -
     requested.iter().filter(|(_, reason)| !kept.contains(reason)).map(|(target, _)| *target).collect()
 }
 
+/// A warning that an answer had a moment ago, and of which the log does not have that it was sent.
+fn unrecorded(viewers: &Viewers, rooms: &BTreeMap<i64, Vec<Told>>) -> Option<EventId> {
+    let warning = |told: &Told| match told.body.as_ref()? {
+        Body::WarningSent(sent) => Some(sent.target),
+        _ => None,
+    };
+    let recorded: HashSet<EventId> = rooms.values().flatten().filter_map(warning).collect();
+    let told = viewers.told.lock();
+    let mut recent = told.iter().filter(|(_, at)| at.elapsed() < RECORDED).map(|(warning, _)| *warning);
+    recent.find(|warning| !recorded.contains(warning))
+}
+
 async fn what_is_missing(
     system: &System,
+    viewers: &Viewers,
     presenters: &Presenters,
     readers: &Readers,
     moderators: &Moderators,
@@ -238,6 +255,9 @@ async fn what_is_missing(
                 return Ok(Some(Missing::Reader { reader: reader.number(), position }));
             }
         }
+    }
+    if let Some(warning) = unrecorded(viewers, &rooms) {
+        return Ok(Some(Missing::Archived(format!("it is not recorded that the warning {warning} was sent"))));
     }
     if let Some(erasure) = erasures::unfinished(system).await? {
         return Ok(Some(Missing::Archived(format!("the erasure {erasure} is not done"))));

@@ -1,5 +1,5 @@
 //! Erasures: now and then all messages of a user are erased, through any archiver, while everybody goes on posting.
-//! Moderators make no decisions about these users.
+//! Of moderators only those who warn and write notes decide about these users.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use crate::system::{System, token_with};
 use crate::viewers::FIRST;
 
 /// The users after those banned from every room: one whose messages are removed, and one whose messages are anonymised.
-const ERASED: [i64; 2] = [FIRST + OFFENDERS + BANNED, FIRST + OFFENDERS + BANNED + 1];
+pub(crate) const ERASED: [i64; 2] = [FIRST + OFFENDERS + BANNED, FIRST + OFFENDERS + BANNED + 1];
 
 /// The user who requests erasures.
 const PRIVACY: i64 = FIRST_MODERATOR + 60;

@@ -18,6 +18,7 @@ mod memory;
 mod moderators;
 mod nemesis;
 mod notices;
+mod people;
 mod pins;
 pub mod planted;
 mod platform;

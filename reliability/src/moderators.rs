@@ -218,6 +218,16 @@ impl Moderators {
                 Decided::Unsweep { target } => {
                     (Method::DELETE, format!("{base}/sweeps/{target}?reason={reason}"), None)
                 }
+                Decided::Warn { user } => {
+                    (Method::PUT, format!("{base}/warnings/{user}"), Some(json!({ "reason": reason })))
+                }
+                Decided::Withdraw { user } => (Method::DELETE, format!("{base}/warnings/{user}?reason={reason}"), None),
+                Decided::Note { user } => {
+                    (Method::POST, format!("{base}/users/{user}/notes"), Some(json!({ "text": reason })))
+                }
+                Decided::DeleteNote { user, target } => {
+                    (Method::DELETE, format!("{base}/users/{user}/notes/{target}?reason={reason}"), None)
+                }
             };
             let answer = ask(&caller.client, method, url, &caller.token, Some(&key), body.as_ref()).await;
             match answer {

@@ -17,9 +17,6 @@ const HERALD: i64 = FIRST_MODERATOR + 70;
 /// The pause between two notices, in milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 300..1_500;
 
-/// The number of attempts at a notice of unknown outcome.
-const ATTEMPTS: u32 = 4;
-
 impl Viewers {
     /// Posts notices until the stop.
     pub(crate) async fn post_notices(&self, stop: &CancellationToken) -> anyhow::Result<()> {
@@ -34,16 +31,8 @@ impl Viewers {
             let (key, text) = (Some(format!("{:x}-notice-{post}", self.seed)), format!("notice #{post}"));
             let attempts =
                 Attempts { viewers: self, client: &client, post, room, user: HERALD, key, text, extras: None };
-            let mut node = rng.usize(..self.ingest.len());
-            for attempt in 1..=ATTEMPTS {
-                match attempts.make(attempt, node, Surface::Notice).await {
-                    Answer::Accepted { id, .. } => {
-                        self.latest.remember(room, id);
-                        break;
-                    }
-                    Answer::Refused { .. } => break,
-                    Answer::Unknown(_) => node = (node + 1) % self.ingest.len(),
-                }
+            if let Answer::Accepted { id, .. } = attempts.make_until_known(Surface::Notice, &mut rng).await {
+                self.latest.remember(room, id);
             }
         }
     }

@@ -35,8 +35,8 @@ const PAUSE_MS: std::ops::Range<u64> = 500..2_500;
 /// How long a sweep stands before it is undone, in milliseconds.
 const STANDS_MS: std::ops::Range<u64> = 50..3_000;
 
-/// The number of attempts at a message of unknown outcome.
-const ATTEMPTS: u32 = 4;
+/// The pause between the end of a sweep and one more message of the raid, in milliseconds: every node knows of the end.
+const ENDED_MS: std::ops::Range<u64> = 1_100..2_000;
 
 /// The body of a request for a sweep.
 pub(crate) fn request(swept: &Swept, reason: &str) -> Value {
@@ -70,7 +70,7 @@ impl Moderators {
             let count = rng.u64(MESSAGES);
             let waves: Vec<Wave> = (0..count).map(|wave| self.wave(viewers, room, raid, wave)).collect();
             let (first, late) = waves.split_at(waves.len() - rng.usize(..3));
-            let refused = self.wave(viewers, room, raid, count + 2);
+            let [refused, refused_again, free] = [2, 5, 8].map(|later| self.wave(viewers, room, raid, count + later));
             let mut forks: Vec<Rng> = waves.iter().map(|_| rng.fork()).collect();
             let (of_first, of_late) = forks.split_at_mut(first.len());
             let posted: Vec<EventId> = post_all(viewers, &client, room, first, of_first).await;
@@ -93,7 +93,12 @@ impl Moderators {
             // Its text is one of the raid's. Whether a sweep refuses it is the judge's business.
             post(viewers, &client, room, &refused, &mut rng).await;
             tokio::time::sleep(Duration::from_millis(rng.u64(STANDS_MS))).await;
+            post(viewers, &client, room, &refused_again, &mut rng).await;
             tokio::join!(self.undo(&sweepers[0], room, one, &mut rng), self.undo(&sweepers[1], room, other, &mut fork),);
+            if one.or(other).is_some() {
+                tokio::time::sleep(Duration::from_millis(rng.u64(ENDED_MS))).await;
+                post(viewers, &client, room, &free, &mut rng).await;
+            }
         }
         Ok(())
     }
@@ -148,7 +153,7 @@ fn swept(raid: u64, rng: &mut Rng) -> Swept {
     // 90 %: the texts of one raid are similar, and to those of some others. 80 %: of most others, too.
     let similarity = texts.as_ref().and_then(|_| rng.choice([None, None, Some(90), Some(80)]).flatten());
     // The first of them always, so that even a short run has some.
-    let refuses_for = (raid < 4 || rng.u32(..3) == 0).then(|| rng.u32(2..6));
+    let refuses_for = (raid < 4 || rng.u32(..3) == 0).then(|| rng.u32(2..8));
     Swept { texts, similarity, users, seconds_back, refuses_for, refuses_until: None }
 }
 
@@ -162,15 +167,10 @@ async fn post(viewers: &Viewers, client: &Client, room: i64, wave: &Wave, rng: &
     let Wave { post, user, ref text } = *wave;
     let (key, text) = (Some(format!("{:x}-raid-{post}", viewers.seed)), text.clone());
     let attempts = Attempts { viewers, client, post, room, user, key, text, extras: None };
-    let mut node = rng.usize(..viewers.ingest.len());
-    for attempt in 1..=ATTEMPTS {
-        match attempts.make(attempt, node, Surface::V1).await {
-            Answer::Accepted { id, is_held, .. } => return Some(id).filter(|_| !is_held),
-            Answer::Refused { .. } => return None,
-            Answer::Unknown(_) => node = (node + 1) % viewers.ingest.len(),
-        }
+    match attempts.make_until_known(Surface::V1, rng).await {
+        Answer::Accepted { id, is_held: false, .. } => Some(id),
+        _ => None,
     }
-    None
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::audit;
 use crate::erasures::is_erased;
+use crate::people;
 use crate::pins;
 use crate::presenters::Presenters;
 use crate::queues;
@@ -103,6 +104,17 @@ impl Said {
             Ok(Body::UserUnbanned(unbanned)) => {
                 Said { user: Some(unbanned.user.get()), reason: unbanned.reason, ..nothing }
             }
+            Ok(Body::UserErased(erased)) => Said { user: Some(erased.user.get()), ..nothing },
+            Ok(Body::UserWarned(warned)) => Said { user: Some(warned.user.get()), reason: warned.reason, ..nothing },
+            Ok(Body::WarningWithdrawn(withdrawn)) => {
+                Said { user: Some(withdrawn.user.get()), reason: withdrawn.reason, ..nothing }
+            }
+            Ok(Body::WarningSent(sent)) => Said { user: Some(sent.user.get()), target: Some(sent.target), ..nothing },
+            Ok(Body::NoteAdded(added)) => Said { user: Some(added.user.get()), reason: added.text, ..nothing },
+            Ok(Body::NoteDeleted(deleted)) => {
+                let (user, target) = (Some(deleted.user.get()), Some(deleted.target));
+                Said { user, target, reason: deleted.reason, ..nothing }
+            }
             _ => nothing,
         }
     }
@@ -189,6 +201,7 @@ pub(crate) async fn read(
     audit::read(system, recorder, rooms).await?;
     queues::read(system, recorder, rooms).await?;
     pins::read(system, recorder, rooms).await?;
+    people::read(system, recorder, rooms).await?;
 
     for room in 1..=rooms {
         replay(system, recorder, room).await.with_context(|| format!("cannot replay room {room}"))?;

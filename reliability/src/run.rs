@@ -54,7 +54,7 @@ pub struct Options {
 }
 
 /// The activities beside the posts.
-pub const PLAYS: [&str; 13] = [
+pub const PLAYS: [&str; 15] = [
     "bans from every room",
     "settings",
     "followed replays",
@@ -68,6 +68,8 @@ pub const PLAYS: [&str; 13] = [
     "notices",
     "traces",
     "raids",
+    "warnings",
+    "notes on users",
 ];
 
 /// The number of rooms whose replay is followed.
@@ -96,8 +98,8 @@ const LONGEST_TEXT: usize = 300;
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let texts = texts(&options.recordings)?;
     let plays = |name: &str| options.plays.is_empty() || options.plays.iter().any(|word| name.contains(word));
-    let [bans, settings, followed, reviewed, erased, appointed, read, held, reported, pinned, notices, traced, raided] =
-        PLAYS.map(plays);
+    let [bans, settings, followed, reviewed, erased, appointed, read, held, others @ ..] = PLAYS.map(plays);
+    let [reported, pinned, notices, traced, raided, warned, noted] = others;
     let mut plan = options.plan.clone();
     let notes = review::Notes::default();
     if reviewed {
@@ -131,6 +133,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         latest: Arc::clone(&latest),
         posts: AtomicU64::new(1),
         last_words: Default::default(),
+        told: Default::default(),
     });
     let moderators = Moderators {
         recorder: Arc::clone(&recorder),
@@ -193,6 +196,8 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
             when(notices, viewers.post_notices(&stop)),
             when(traced, traces::trace(&system, &recorder, &latest, seed, &stop)),
             when(raided, moderators.sweep_raids(&viewers, &stop)),
+            when(warned, moderators.warn(&viewers, &stop)),
+            when(noted, moderators.note(&stop)),
             nemesis.rage(&stop),
         )?;
         let healed = Instant::now();

@@ -2,7 +2,7 @@
 //! the same key through another node. Some posts are sent through two nodes at once, as impatient clients do. Both
 //! surfaces are used, and presenters of the original also post in their own rooms.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use chat::EventId;
 use fastrand::Rng;
 use futures_util::future::join_all;
-use judge::history::{LINK, MessageObservation, Observation, Recorder, Surface, extras};
+use judge::history::{LINK, MessageObservation, Observation, PersonObservation, Recorder, Surface, extras};
 use parking_lot::Mutex;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::ask::{Answer, ask, client, send_message};
+use crate::ask::{Answer, Warning, ask, ask_and_be_warned, client, send_message};
 use crate::erasures::is_erased;
 use crate::review;
 use crate::system::token_with;
@@ -30,6 +30,9 @@ const REMEMBERED: usize = 400;
 
 /// The number of attempts of a client.
 const ATTEMPTS: u32 = 6;
+
+/// The number of attempts at a notice, a message of a raid, or one of a warned user.
+const PATIENT_ATTEMPTS: u32 = 4;
 
 /// Recently accepted messages, each with its room.
 #[derive(Debug, Default)]
@@ -79,6 +82,8 @@ pub(crate) struct Viewers {
     pub(crate) posts: AtomicU64,
     /// The last posts of the rooms' presenters, after the faults.
     pub(crate) last_words: Mutex<Vec<LastWords>>,
+    /// When an answer had each warning for the last time.
+    pub(crate) told: Mutex<HashMap<EventId, Instant>>,
 }
 
 /// The last post of a room's presenter. A retry gets the same answer, with the current presence.
@@ -276,7 +281,7 @@ impl Attempts<'_> {
             recorder.note(Observation::Message(MessageObservation::Attaches { post, extras }));
         }
         let key = self.key.as_deref();
-        let answer = match surface {
+        let (answer, warning) = match surface {
             Surface::V1 => {
                 let mut body = json!({ "text": self.text });
                 if let Some(Extras { reply_to, attributes, emotes }) = &self.extras {
@@ -287,13 +292,15 @@ impl Attempts<'_> {
                     body["emotes"] = json!(emotes);
                 }
                 let token = token_with(user, if self.extras.is_some() { &["chat:attributes"] } else { &[] });
-                ask(client, Method::POST, format!("{ingest}/v1/rooms/{room}/messages"), &token, key, Some(&body)).await
+                let url = format!("{ingest}/v1/rooms/{room}/messages");
+                ask_and_be_warned(client, Method::POST, url, &token, key, Some(&body)).await
             }
             Surface::Notice => {
                 let (token, body) = (token_with(user, &["chat:moderate"]), json!({ "text": self.text }));
-                ask(client, Method::POST, format!("{ingest}/v1/rooms/{room}/notices"), &token, key, Some(&body)).await
+                let url = format!("{ingest}/v1/rooms/{room}/notices");
+                (ask(client, Method::POST, url, &token, key, Some(&body)).await, None)
             }
-            Surface::Original => send_message(client, ingest, user, room, key, &self.text).await,
+            Surface::Original => (send_message(client, ingest, user, room, key, &self.text).await, None),
         };
         let is_held = matches!(answer, Answer::Accepted { is_held: true, .. });
         recorder.note(match answer.clone() {
@@ -305,6 +312,25 @@ impl Attempts<'_> {
         });
         if is_held {
             recorder.note(Observation::Message(MessageObservation::Waits { post, attempt }));
+        }
+        if let Some(Warning { id, reason }) = warning {
+            self.viewers.told.lock().insert(id, Instant::now());
+            recorder.note(PersonObservation::Told { post, attempt, warning: id, reason }.into());
+        }
+        answer
+    }
+
+    /// Attempts through one node after another, until the outcome is known or the patience ends.
+    pub(crate) async fn make_until_known(&self, surface: Surface, rng: &mut Rng) -> Answer {
+        let nodes = self.viewers.ingest.len();
+        let mut node = rng.usize(..nodes);
+        let mut answer = self.make(1, node, surface).await;
+        for attempt in 2..=PATIENT_ATTEMPTS {
+            if !matches!(answer, Answer::Unknown(_)) {
+                break;
+            }
+            node = (node + 1) % nodes;
+            answer = self.make(attempt, node, surface).await;
         }
         answer
     }

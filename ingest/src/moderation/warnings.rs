@@ -109,6 +109,10 @@ impl Ingest {
     /// The warning that the answer to the user's post to the room must carry. None: there is none, or it cannot be read
     /// now, and the next answer carries it.
     pub(crate) async fn warning_to_send(&self, room: PresenterIdx, user: UserIdx) -> Option<Arc<WarningText>> {
+        // A node that is starting refuses the post. It may not know yet that the warning was sent or withdrawn.
+        if !self.replay.is_caught_up() {
+            return None;
+        }
         let Warning { id, position, .. } = self.replay.rules.unsent_warning(room, user, now())?;
         if let Some(text) = self.sent_warnings.unrecorded.lock().get(&id) {
             return Some(text.clone());

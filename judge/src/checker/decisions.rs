@@ -9,9 +9,16 @@ use super::Findings;
 use super::view::{Decision, Ruling, Source, View, is_decision};
 use crate::history::Decided;
 
-/// Whether the decision came without its reason, as some do on a socket. The id identifies it then.
+/// Whether the decision came without its reason, as some do on a socket, and those about an erased user in the audit.
+/// The id identifies it then.
 fn is_untold(ruling: &Ruling) -> bool {
-    matches!(ruling.source, Source::Socket) && ruling.reason.is_none()
+    let is_forgotten = ruling.source != Source::Log && ruling.user.is_none_or(|user| user < 0);
+    ruling.reason.is_none() && (ruling.source == Source::Socket || is_forgotten && is_about_a_person(ruling.kind))
+}
+
+/// Whether the decision is a warning, a note or the end of one. The audit forgets what it says with the user.
+fn is_about_a_person(kind: &str) -> bool {
+    ["user.warned", "warning.withdrawn", "note.added", "note.deleted"].contains(&kind)
 }
 
 /// Whether the node may leave the reason out: the decision is about every room or about a user who may be erased, or it
@@ -37,7 +44,11 @@ fn may_be_untold(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
             Decided::Ban { user, .. }
             | Decided::Unban { user }
             | Decided::Appoint { user }
-            | Decided::Dismiss { user } => is_erased(*user),
+            | Decided::Dismiss { user }
+            | Decided::Warn { user }
+            | Decided::Withdraw { user }
+            | Decided::Note { user }
+            | Decided::DeleteNote { user, .. } => is_erased(*user),
             // The node does not know whose messages a sweep is about.
             Decided::Sweep { .. } | Decided::Unsweep { .. } => {
                 view.erasures.values().any(|erasure| erasure.asked < ruling.line)
@@ -56,6 +67,7 @@ fn is_the_same(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
             let is_about_it = ruling.target.is_none() || ruling.target == asked.2;
             is_of_that_kind && is_about_it && (asked.0.is_none() || ruling.room == asked.0)
         }
+        _ if is_untold(ruling) => is_of_that_kind && (ruling.room, ruling.target) == (asked.0, asked.2),
         _ => {
             let (purges, swept) = (decision.decided.purge_seconds(), decision.decided.swept());
             let is_swept_so = match (ruling.swept, swept) {
@@ -146,8 +158,9 @@ pub(super) fn no_decision_is_invented(view: &View, findings: &mut Findings) {
     for ruling in view.rulings.iter().filter(|ruling| is_decision(ruling.kind)) {
         findings.look();
         let (id, at) = (ruling.id, ruling.source.word());
-        // If the only copy was lost with the log's end, it cannot be looked up.
-        if is_untold(ruling) && view.lost.contains_key(&id) {
+        // If the only copy was lost with the log's end, or has left the log, it cannot be looked up.
+        let is_in_archive = ruling.source != Source::Socket;
+        if is_untold(ruling) && (view.lost.contains_key(&id) || is_in_archive && !view.has_the_whole_log()) {
             continue;
         }
         let decision = if is_untold(ruling) { of_id.get(&id).copied() } else { told(ruling) };

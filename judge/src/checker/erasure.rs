@@ -1,12 +1,14 @@
-//! Erased users: their earlier messages are not shown, replayed, or archived under their number. That other messages
-//! stay is checked by `accepted_is_in_the_archive`.
+//! Erased users: their earlier messages are not shown, replayed, or archived under their number, and what moderators
+//! said about them before, in warnings and notes, is not in the audit. That other messages stay is checked by
+//! `accepted_is_in_the_archive`.
 
 use std::collections::HashMap;
 
 use chat::EventId;
 
 use super::Findings;
-use super::view::{Erasure, Post, SETTLE_US, View};
+use super::view::{Erasure, Post, SETTLE_US, Source, View};
+use crate::history::Decided;
 
 /// How long after the answer a message may still be in transit to a presenter, on a busy machine.
 const ON_ITS_WAY_US: u64 = 2_000_000;
@@ -22,6 +24,7 @@ fn erased<'b, 'a>(view: &'b View<'a>) -> HashMap<EventId, (&'b Post<'a>, &'b Era
 }
 
 pub(super) fn erased_is_gone(view: &View, findings: &mut Findings) {
+    words_are_gone(view, findings);
     let erased = erased(view);
     erased.values().for_each(|_| findings.look());
     for session in view.all_sessions() {
@@ -57,6 +60,31 @@ pub(super) fn erased_is_gone(view: &View, findings: &mut Findings) {
             {
                 findings.broken(format!("{} was erased and is {at}", place.id), [erasure.asked, *accepted, place.line]);
             }
+        }
+    }
+}
+
+/// The audit has neither the words nor the number of warnings and notes from before an erasure of their user.
+fn words_are_gone(view: &View, findings: &mut Findings) {
+    let mut about: HashMap<EventId, (i64, &Erasure, usize)> = HashMap::new();
+    for decision in view.decisions.values() {
+        let user = match decision.decided {
+            Decided::Warn { user } | Decided::Withdraw { user } => *user,
+            Decided::Note { user } | Decided::DeleteNote { user, .. } => *user,
+            _ => continue,
+        };
+        let Some((line, id, _)) = decision.request.accepted() else { continue };
+        let later = view.erasures.values().filter(|erasure| erasure.user == user && erasure.asked > line);
+        if let Some((erasure, accepted)) = later.filter_map(|erasure| Some((erasure, erasure.accepted?))).next() {
+            about.insert(id, (user, erasure, accepted));
+        }
+    }
+    for ruling in view.rulings.iter().filter(|ruling| matches!(ruling.source, Source::Archive | Source::List)) {
+        let Some((user, erasure, accepted)) = about.get(&ruling.id) else { continue };
+        findings.look();
+        if ruling.reason.is_some() || ruling.user == Some(*user) {
+            let sentence = format!("{} is about an erased user, and {} as before", ruling.id, ruling.source.word());
+            findings.broken(sentence, [erasure.asked, *accepted, ruling.line]);
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::history::{Beginning, Decided, Line, MessageObservation, Observation, 
 
 mod ends;
 mod event;
+mod people;
 mod queues;
 mod raids;
 mod readers;
@@ -138,6 +139,7 @@ struct World {
     /// Reported messages with their rooms, and messages that were pinned.
     reported: Vec<(i64, EventId)>,
     pinned: BTreeSet<EventId>,
+    people: people::People,
     /// The times at which a room's presenter has a socket.
     served: Vec<(i64, u64, u64)>,
 }
@@ -156,6 +158,7 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
         decisions: 0,
         reported: Vec::new(),
         pinned: BTreeSet::new(),
+        people: people::People::default(),
         served: Vec::new(),
     };
     world.draft(0, begins(seed));
@@ -165,6 +168,7 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
         if world.allow_again(now) {
             continue;
         }
+        world.visit(now);
         if let Some((_, user, anonymises)) = ERASED.into_iter().find(|(at, ..)| *at == step) {
             world.erase(now, step, user, anonymises);
             continue;
@@ -176,12 +180,14 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
             15 => world.quieten(now),
             16..20 => world.restore(now),
             20..22 => world.appoint_or_dismiss(now),
-            22..25 => world.decide_as_moderator(now),
-            25..27 if step < LAST_HOLD => world.hold(now, step),
-            27..30 => world.report(now),
-            30..32 => world.pin(now),
-            32..34 => world.notice(now, step),
-            34..36 => world.raid(now, step),
+            22..27 => world.decide_as_moderator(now),
+            27..29 if step < LAST_HOLD => world.hold(now, step),
+            29..32 => world.report(now),
+            32..34 => world.pin(now),
+            34..36 => world.notice(now, step),
+            36..38 => world.raid(now, step),
+            38..40 if step < LAST_HOLD => world.warn(now),
+            40..44 => world.note(now),
             _ => world.post(now, step),
         }
     }
@@ -344,6 +350,7 @@ impl World {
     }
 
     fn erase(&mut self, now: u64, erasure: u64, user: i64, anonymises: bool) {
+        self.forget_notes(user);
         self.draft(now, Observation::Erases { erasure, user, anonymises });
         let stored = now + self.between(MS, 20 * MS);
         self.draft(stored + 30 * MS, Observation::Erased { erasure, status: 200 });

@@ -9,8 +9,8 @@ use super::sound::{ANEW, CHATTING, VIEWERS, WAITING, history, is_erased};
 use super::view::{MESSAGE, NOTICE, is_decision};
 use super::{INVARIANTS, Verdict, Violation, check};
 use crate::history::{
-    Decided, Line, LostEvent, MessageObservation, Observation, Phase, ReaderObservation, Reading, SeenAt, StreamState,
-    Surface,
+    Decided, Line, LostEvent, MessageObservation, Observation, PersonObservation, Phase, ReaderObservation, Reading,
+    SeenAt, StreamState, Surface,
 };
 
 mod answers;
@@ -21,6 +21,7 @@ mod erasure;
 mod holds;
 mod losses;
 mod moderation;
+mod people;
 mod places;
 mod positions;
 mod presence;

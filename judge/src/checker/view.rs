@@ -12,6 +12,7 @@ mod erasures;
 mod faults;
 mod fill;
 mod messages;
+mod people;
 mod places;
 mod readers;
 mod requests;
@@ -20,6 +21,7 @@ pub(crate) use changes::Change;
 pub(crate) use erasures::Erasure;
 pub(crate) use faults::{Fault, SETTLE_US};
 pub(crate) use messages::{Hold, Messages, Pinned, Queued};
+pub(crate) use people::{Erased, ErasuresInLog, NoteList, Told, WarningList};
 pub(crate) use places::{
     Broadcast, Copied, Followed, Lost, MESSAGE, NOTICE, Part, Place, Room, Ruling, Session, Source, Start, Stream,
     is_decision,
@@ -63,6 +65,8 @@ pub struct View<'a> {
     pub(crate) tickets: BTreeMap<u64, Ticket<'a>>,
     /// What is known of single messages beside their places.
     pub(crate) messages: Messages<'a>,
+    /// What is known of warnings and notes.
+    pub(crate) people: people::People<'a>,
     /// The decisions of the log that delete or restore a message, by message, in order.
     changes: HashMap<EventId, Vec<Change>>,
     /// Messages with a restoration that the log does not have, because a disk lost events.
@@ -113,6 +117,7 @@ impl<'a> View<'a> {
             readers: Vec::new(),
             tickets: BTreeMap::new(),
             messages: Messages::default(),
+            people: people::People::default(),
             changes: HashMap::new(),
             perhaps_restored: HashSet::new(),
             starts: BTreeMap::new(),
@@ -135,6 +140,7 @@ impl<'a> View<'a> {
             view.sessions(line, &entry.what, &mut sessions);
             view.readers(line, &entry.what, &mut readers);
             view.messages(line, &entry.what, &sessions, &readers);
+            view.people(line, &entry.what);
             view.decisions(line, &entry.what);
             view.log(line, &entry.what);
             view.readings(line, &entry.what);

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Beginning, Decided, Dialect, LostEvent, MessageObservation, Phase, ReaderObservation, Reading, ReviewVerdict, Swept,
+    Beginning, Decided, Dialect, LostEvent, MessageObservation, PersonObservation, Phase, ReaderObservation, Reading,
+    ReviewVerdict, Swept,
 };
 
 /// One observation.
@@ -279,13 +280,13 @@ pub enum Observation {
         position: Position,
         /// Its type.
         kind: String,
-        /// The author of a message, or the subject of a decision.
+        /// The author of a message, or the user that a decision is about.
         user: Option<i64>,
         /// The text of a message.
         text: Option<String>,
         /// The message that a decision or a report is about.
         target: Option<EventId>,
-        /// The reason of a decision. Of a message: that of its release.
+        /// The reason of a decision. Of a message: that of its release. Of a note: its text.
         reason: Option<String>,
         /// How far back a ban deletes the user's messages.
         #[serde(default)]
@@ -305,6 +306,8 @@ pub enum Observation {
     Reader(ReaderObservation),
     /// What is observed of single messages beside their places.
     Message(MessageObservation),
+    /// What is observed of warnings and notes.
+    Person(PersonObservation),
     /// A message that was read from the archive at the end of the run.
     Archived {
         /// The room.
@@ -330,11 +333,11 @@ pub enum Observation {
         position: Position,
         /// Its type.
         kind: String,
-        /// The subject of a ban or an unban.
+        /// The user that it is about. A negative number is the pseudonym of an erased one.
         user: Option<i64>,
-        /// The message that a deletion or a restoration is about.
+        /// The message, the sweep, the warning or the note that it is about.
         target: Option<EventId>,
-        /// The reason.
+        /// The reason. Of a note: its text.
         reason: Option<String>,
     },
     /// A decision that an archiver listed for moderators at the end of the run.
@@ -345,11 +348,11 @@ pub enum Observation {
         id: EventId,
         /// Its type.
         kind: String,
-        /// The subject of a ban or an unban.
+        /// The user that it is about. A negative number is the pseudonym of an erased one.
         user: Option<i64>,
-        /// The message that a deletion or a restoration is about.
+        /// The message, the sweep, the warning or the note that it is about.
         target: Option<EventId>,
-        /// The reason.
+        /// The reason. Of a note: its text.
         reason: Option<String>,
     },
     /// A message that an archiver replayed at the end of the run.

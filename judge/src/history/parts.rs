@@ -140,6 +140,28 @@ pub enum Decided {
         /// The sweep.
         target: EventId,
     },
+    /// Warns a user in the room. The reason is what the user is told.
+    Warn {
+        /// The user.
+        user: i64,
+    },
+    /// Withdraws the user's warning.
+    Withdraw {
+        /// The user.
+        user: i64,
+    },
+    /// Writes a note on a user. The reason is its text.
+    Note {
+        /// The user.
+        user: i64,
+    },
+    /// Deletes a note.
+    DeleteNote {
+        /// The user.
+        user: i64,
+        /// The note.
+        target: EventId,
+    },
 }
 
 /// What a sweep deletes.
@@ -220,6 +242,10 @@ impl Decided {
             Decided::Unpin => "message.unpinned",
             Decided::Sweep { .. } => "room.swept",
             Decided::Unsweep { .. } => "sweep.undone",
+            Decided::Warn { .. } => "user.warned",
+            Decided::Withdraw { .. } => "warning.withdrawn",
+            Decided::Note { .. } => "note.added",
+            Decided::DeleteNote { .. } => "note.deleted",
         }
     }
 
@@ -242,7 +268,11 @@ impl Decided {
             Decided::Ban { user, .. }
             | Decided::Unban { user }
             | Decided::Appoint { user }
-            | Decided::Dismiss { user } => Some(*user),
+            | Decided::Dismiss { user }
+            | Decided::Warn { user }
+            | Decided::Withdraw { user }
+            | Decided::Note { user }
+            | Decided::DeleteNote { user, .. } => Some(*user),
             _ => None,
         }
     }
@@ -263,7 +293,7 @@ impl Decided {
         }
     }
 
-    /// The message that it is about, or the sweep that it undoes.
+    /// The message or the note that it is about, or the sweep that it undoes.
     pub fn target(&self) -> Option<EventId> {
         match self {
             Decided::Delete { target }
@@ -273,7 +303,8 @@ impl Decided {
             | Decided::Report { target, .. }
             | Decided::CloseReports { target }
             | Decided::Pin { target }
-            | Decided::Unsweep { target } => Some(*target),
+            | Decided::Unsweep { target }
+            | Decided::DeleteNote { target, .. } => Some(*target),
             _ => None,
         }
     }
@@ -327,4 +358,6 @@ pub enum Reading {
     Reports,
     /// The pinned message of every room.
     Pins,
+    /// The warnings and the notes of every room.
+    People,
 }

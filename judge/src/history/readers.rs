@@ -124,14 +124,25 @@ const SHOWN: [&str; 12] = [
 ];
 
 /// The types of events that only moderators see: a presenter's page may forward to its viewers what it does not know.
-const FOR_MODERATORS: [&str; 4] = ["message.held", "message.denied", "message.reported", "report.closed"];
+const FOR_MODERATORS: [&str; 7] = [
+    "message.held",
+    "message.denied",
+    "message.reported",
+    "report.closed",
+    "user.warned",
+    "warning.sent",
+    "warning.withdrawn",
+];
+
+/// The types of events that nobody receives.
+const HIDDEN: [&str; 2] = ["note.added", "note.deleted"];
 
 impl ReaderView {
     /// Whether the reader receives events of that type.
     pub fn shows(self, kind: &str) -> bool {
         match self {
-            ReaderView::Moderator => true,
-            ReaderView::Presenter => !FOR_MODERATORS.contains(&kind),
+            ReaderView::Moderator => !HIDDEN.contains(&kind),
+            ReaderView::Presenter => !FOR_MODERATORS.contains(&kind) && !HIDDEN.contains(&kind),
             ReaderView::Flags | ReaderView::Viewer => SHOWN.contains(&kind),
         }
     }

@@ -33,6 +33,7 @@ impl World {
             self.reader(room, view, &positions, end);
         }
         self.draft(end + 500 * MS, Observation::Phase { phase: Phase::Drained });
+        self.list_people(end + 6_000 * MS);
 
         let mut lines: Vec<(u64, Observation)> = Vec::new();
         for (at, draft) in self.drafts {
@@ -90,7 +91,9 @@ impl World {
             let Some((kind, target)) = event.audited() else { continue };
             let Event { room, id, user, ref reason, .. } = *event;
             let (position, is_report) = (positions[&id], kind == "message.reported");
-            let (kind, reason) = (kind.to_owned(), reason.clone());
+            let is_forgotten = event.is_forgotten(&self.events);
+            let user = if is_forgotten { Some(PSEUDONYM) } else { user };
+            let (kind, reason) = (kind.to_owned(), reason.clone().filter(|_| !is_forgotten));
             let (audited, listed) = (kind.clone(), reason.clone());
             lines.push((after + 1, Observation::Audited { room, id, position, kind: audited, user, target, reason }));
             if !is_report {
@@ -197,7 +200,9 @@ impl World {
         for reading in [Reading::Log, Reading::Streams, Reading::Archive, Reading::Audit] {
             lines.push((after + 5, Observation::Read { reading }));
         }
-        for reading in [Reading::Replay, Reading::Video, Reading::Fresh, Reading::Reports, Reading::Pins] {
+        let others =
+            [Reading::Replay, Reading::Video, Reading::Fresh, Reading::Reports, Reading::Pins, Reading::People];
+        for reading in others {
             lines.push((after + 5, Observation::Read { reading }));
         }
         for at in (0..after).step_by(1_000_000) {

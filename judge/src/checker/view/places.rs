@@ -120,11 +120,13 @@ pub(crate) struct Ruling<'a> {
 }
 
 /// The types of decision events that only their own request can have caused.
-const DECISIONS: [&str; 11] = [
+const DECISIONS: [&str; 15] = [
     "message.deleted",
     "message.restored",
     "moderator.added",
     "moderator.removed",
+    "note.added",
+    "note.deleted",
     "report.closed",
     "room.cleared",
     "room.swept",
@@ -132,14 +134,17 @@ const DECISIONS: [&str; 11] = [
     "sweep.undone",
     "user.banned",
     "user.unbanned",
+    "user.warned",
+    "warning.withdrawn",
 ];
 
 pub(crate) fn is_decision(kind: &str) -> bool {
     DECISIONS.contains(&kind)
 }
 
-/// The further types of events that the audit has. An earlier request may have caused them, or a filter.
-const AUDITED: [&str; 6] = [HELD, RELEASED, "message.denied", "message.reported", "message.pinned", "message.unpinned"];
+/// The further types of events that the audit has. An earlier request may have caused them, or a filter, or an answer.
+const AUDITED: [&str; 7] =
+    [HELD, RELEASED, "message.denied", "message.reported", "message.pinned", "message.unpinned", "warning.sent"];
 
 pub(super) fn is_audited(kind: &str) -> bool {
     is_decision(kind) || AUDITED.contains(&kind)
