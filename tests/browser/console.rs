@@ -30,6 +30,7 @@ use jiff::Timestamp;
 use nats::Log;
 use serde_json::{Value, json};
 
+use super::Evaluate;
 use super::chromium::{Chromium, Page};
 use crate::ingest::tokens::token_with;
 use crate::support::{self, Mongod, NatsServer, Role, RoomServer, Settings, eventually};
@@ -157,17 +158,6 @@ impl World {
 /// A page of the console, in one of the browsers.
 struct Console<P = Page> {
     page: P,
-}
-
-/// What the tests need of a browser: the value of an expression. A promise is awaited, and an exception panics.
-trait Evaluate {
-    async fn evaluate(&self, expression: &str) -> Value;
-}
-
-impl Evaluate for Page {
-    async fn evaluate(&self, expression: &str) -> Value {
-        Page::evaluate(self, expression).await
-    }
 }
 
 impl<P: Evaluate> Console<P> {

@@ -17,16 +17,37 @@ use std::time::{Duration, Instant};
 
 use chat::{Body, Event, MessagePosted, PresenterIdx, User, UserIdx};
 use nats::Log;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{self, NatsServer, Role, Settings, eventually, token};
 use chromium::{Chromium, Page};
+#[cfg(feature = "firefox")]
+use firefox::Firefox;
 use site::{Balancer, Site};
 
 /// Long enough for a browser and a slow machine, and short enough to detect a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the tests need of a browser: the value of an expression. A promise is awaited, and an exception panics.
+trait Evaluate {
+    async fn evaluate(&self, expression: &str) -> Value;
+}
+
+impl Evaluate for Page {
+    async fn evaluate(&self, expression: &str) -> Value {
+        Page::evaluate(self, expression).await
+    }
+}
+
+#[cfg(feature = "firefox")]
+impl Evaluate for Firefox {
+    async fn evaluate(&self, expression: &str) -> Value {
+        Firefox::evaluate(self, expression).await
+    }
+}
 
 /// A nats-server, what the tests write to it, and the platform around the pages.
 struct World {

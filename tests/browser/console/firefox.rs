@@ -4,12 +4,6 @@ use super::views::{furnish, steps};
 use super::*;
 use crate::browser::firefox::Firefox;
 
-impl Evaluate for Firefox {
-    async fn evaluate(&self, expression: &str) -> Value {
-        Firefox::evaluate(self, expression).await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn firefox_opens_every_view_and_a_moderator_decides_there() {
     let (world, firefox) = tokio::join!(World::start(), Firefox::start());
