@@ -55,10 +55,11 @@ export function messageCard({ room, message, signal, onClose }) {
     // What it answers stands below.
     messageRow({ ...message, replyTo: undefined }, { when: dateTime(message.sentAt) }),
     h('p', { class: 'quiet' }, t('card.id'), ' ', h('code', {}, message.id)),
+    // Above what loads, so that it does not move from under the pointer.
+    h('p', {}, toReplay),
     answered,
     h('h3', {}, t('card.where')),
     trace,
-    h('p', {}, toReplay),
     outcome.element,
   );
 }

@@ -27,7 +27,8 @@ export class UserCard {
   #user;
   #signal;
   #mayModerate;
-  #ban = h('p', { class: 'ban-state' });
+  // A line, so that the form below does not move when it is loaded.
+  #ban = h('p', { class: 'ban-state' }, '\u00a0');
   #unban = button(t('ban.end'), () => this.#endBan(), { hidden: true });
   #history = h('div', { class: 'history' }, t('loading'));
   #names = h('p', { class: 'quiet' });
@@ -48,10 +49,10 @@ export class UserCard {
     this.element = card(
       { title: userText(nameOf(user)), beside: role && h('span', { class: `badge is-${user.role}` }, role), onClose },
       h('p', { class: 'quiet' }, t('user.number', { idx: user.idx })),
-      this.#names,
       mayModerate && [h('div', { class: 'line' }, this.#ban, this.#unban), this.#form(), this.#outcome.element],
       mayModerate && [new UserWarning(about).element, new UserNotes(about).element],
       h('h3', {}, t('user.messages')),
+      this.#names,
       this.#history,
       h('p', {}, h('a', { href: search }, t('user.searchAll'))),
     );
