@@ -158,6 +158,7 @@ async fn a_newcomer_moderates_and_finds_the_peak_without_the_documentation() {
 
     console.press("nav a", "Broadcasts").await;
     console.press("tbody th a", "").await;
+    console.sees(".chart .u-legend", "").await;
     console.press(".page p a", ":").await;
     console.press(".clock button", "Play").await;
     console.sees(".replay .message", "").await;
