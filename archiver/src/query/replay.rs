@@ -187,7 +187,7 @@ impl Scope {
     /// The number of messages that are not deleted.
     pub(crate) async fn count(&self, database: &Database) -> Result<u64, Failure> {
         let sent = doc! { "presenterIdx": self.presenter_idx, "sentAt": self.span().filter() };
-        let all = count(database, vec![doc! { "$match": sent }], ROOM_TIMES).await?;
+        let all = count(database, sent, ROOM_TIMES).await?;
         Ok(all.saturating_sub(self.count_deleted(database).await?))
     }
 
@@ -197,7 +197,7 @@ impl Scope {
         let sequence = Sequence::Room { presenter_idx: self.presenter_idx, only: Only::Deleted };
         let range = sequence.range(&bounds, Order::Asc, None, None);
         let matching = doc! { "$and": [sequence.filter(), range, { "sentAt": self.span().filter() }] };
-        count(database, vec![doc! { "$match": matching }], ROOM_DELETED).await
+        count(database, matching, ROOM_DELETED).await
     }
 
     /// The number of people who wrote the messages that are not deleted.
@@ -223,12 +223,13 @@ impl Scope {
     }
 }
 
-async fn count(database: &Database, mut stages: Vec<Document>, index: &str) -> Result<u64, Failure> {
+/// The number of messages that match.
+async fn count(database: &Database, matching: Document, index: &str) -> Result<u64, Failure> {
     #[derive(serde::Deserialize)]
     struct Counted {
         count: i64,
     }
-    stages.push(doc! { "$count": "count" });
+    let stages = vec![doc! { "$match": matching }, doc! { "$count": "count" }];
     let found: Vec<Counted> = database.aggregate(&database.messages(), stages, Some(index)).await?;
     Ok(found.into_iter().next().and_then(|counted| counted.count.try_into().ok()).unwrap_or(0))
 }
