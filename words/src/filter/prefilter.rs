@@ -12,6 +12,8 @@ mod latin;
 mod letters;
 mod mixed;
 mod openings;
+mod rarity;
+mod syllables;
 mod symbol;
 mod track;
 
@@ -22,6 +24,7 @@ pub(super) use grams::{CollectedGrams, Grams};
 use hangul::Hangul;
 use letters::Letters;
 pub(super) use openings::{CollectedOpenings, Openings};
+use syllables::Syllables;
 use symbol::{AsciiSymbol, symbol};
 
 use super::automaton::Automaton;
@@ -58,37 +61,34 @@ pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &
         is_unclear: false,
         may_match: false,
     };
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        let rest = chars.as_str();
-        match c {
-            'a'..='z' | 'A'..='Z' => {
-                let begin = text.len() - rest.len() - 1;
-                let (mut end, mut has_capital_i) = (begin, false);
-                while let Some(letter) = text.as_bytes().get(end).filter(|byte| byte.is_ascii_alphabetic()) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at).copied() {
+        let joins = std::mem::take(&mut prefilter.joins);
+        at += match byte {
+            b' ' => {
+                prefilter.add_space();
+                1
+            }
+            b'a'..=b'z' | b'A'..=b'Z' => {
+                let (mut end, mut has_capital_i) = (at, false);
+                while let Some(letter) = bytes.get(end).filter(|byte| byte.is_ascii_alphabetic()) {
                     has_capital_i |= *letter == b'I';
                     end += 1;
                 }
-                prefilter.is_i_joined |= prefilter.joins && c == 'I';
-                prefilter.add_letters(&text.as_bytes()[begin..end], has_capital_i);
-                chars = text[end..].chars();
+                prefilter.is_i_joined |= joins && byte == b'I';
+                prefilter.add_letters(&bytes[at..end], has_capital_i);
+                end - at
             }
-            '\0'..='\u{7F}' => prefilter.add_ascii(c as u8, text.len() - rest.len() - 1),
-            '가'..='힣' => prefilter.add_syllable(c as u32 - '가' as u32),
-            // Laughter, which is in most texts.
-            'ㅋ' | 'ㅎ' => prefilter.add_jamo(jamo(c), Traits::LETTER),
-            _ => match composed(c, rest) {
-                Some((syllable, behind)) => {
-                    prefilter.add_syllable(syllable);
-                    chars = behind.chars();
-                }
-                None => {
-                    prefilter.add_other(c, text.len() - rest.len() - c.len_utf8());
-                    continue;
-                }
+            0..=0x7F => {
+                prefilter.add_ascii(byte, at);
+                1
+            }
+            _ => match prefilter.add_syllables(Syllables::new(&bytes[at..])) {
+                0 => prefilter.add_other(at),
+                count => count * Syllables::BYTES,
             },
-        }
-        prefilter.joins = false;
+        };
         if prefilter.may_match {
             return true;
         }
@@ -133,14 +133,18 @@ impl Prefilter<'_> {
         self.letters.add(letters, has_capital_i);
     }
 
-    /// Adds a syllable by its index.
+    /// Adds adjacent syllables by their indices. How many there were.
     #[inline]
-    fn add_syllable(&mut self, syllable: u32) {
+    fn add_syllables(&mut self, mut syllables: impl Iterator<Item = u32>) -> usize {
+        let Some(first) = syllables.next() else { return 0 };
         self.seen = self.seen.and(Seen::JAMO);
         self.follows_exclamation = false;
         self.letters.skip_wall();
-        self.adjacent.add_syllable(syllable);
-        self.may_match |= self.hangul.add_syllable(syllable);
+        self.adjacent.add_syllable(first);
+        let more = self.hangul.add_syllables(first, syllables);
+        self.may_match |= more.may_end;
+        self.adjacent.add_syllable(more.last);
+        more.count
     }
 
     /// Adds a character of ASCII that is no letter, by its place in the text.
@@ -159,7 +163,7 @@ impl Prefilter<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn add_space(&mut self) {
         self.follows_exclamation = false;
         self.hangul.skipped.spaces += 1;
@@ -185,9 +189,30 @@ impl Prefilter<'_> {
         }
     }
 
-    fn add_other(&mut self, c: char, at: usize) {
+    /// Adds the character at this byte of the text, which is neither ASCII nor a syllable, or several. Their length.
+    fn add_other(&mut self, at: usize) -> usize {
+        let mut rest = self.text[at..].chars();
+        let Some(c) = rest.next() else { return 0 };
+        if let 'ㅋ' | 'ㅎ' = c {
+            // Laughter, which is in most texts.
+            let count = 1 + rest.take_while(|next| *next == c).count();
+            self.add_laughter(jamo(c), count);
+            return count * c.len_utf8();
+        }
+        match composed(c, rest.as_str()) {
+            Some((syllable, behind)) => {
+                self.add_syllables(std::iter::once(syllable));
+                self.text.len() - at - behind.len()
+            }
+            None => {
+                self.add_rare(c, at);
+                c.len_utf8()
+            }
+        }
+    }
+
+    fn add_rare(&mut self, c: char, at: usize) {
         self.seen = self.seen.and(Seen::of_char(c));
-        self.joins = false;
         match c {
             'ㄳ' | 'ㅄ' => {
                 let first = if c == 'ㄳ' { jamo('ㄱ') } else { jamo('ㅂ') };
@@ -287,6 +312,12 @@ impl Prefilter<'_> {
         self.letters.skip_wall();
         self.adjacent.add_jamo(jamo);
         self.may_match |= self.hangul.add_jamo(jamo, traits);
+    }
+
+    /// Adds adjacent jamo of laughter.
+    fn add_laughter(&mut self, jamo: u8, count: usize) {
+        self.add_jamo(jamo, Traits::LETTER);
+        self.hangul.skipped.intruders += count as u32 - 1;
     }
 
     /// Whether some word may end with the text, or the text has what only a reading understands.

@@ -4,12 +4,16 @@
 use std::collections::BTreeSet;
 
 use super::bloom::Bloom;
+use super::rarity::rarity;
 use crate::judge::Part;
 use crate::stream::MASKED;
 
 /// Letters of words.
 #[derive(Debug, Default)]
 pub(crate) struct Grams {
+    /// A bit for the last three letters of each of `fours`, and for each of `threes`. Most letters of a text end here.
+    /// Empty: there are none.
+    ends: Box<[u64]>,
     /// Four letters, or fewer after any others.
     fours: Bloom,
     /// Three letters where a word begins.
@@ -47,6 +51,8 @@ pub(super) struct Latest {
 pub(super) const BLOT: u8 = 27;
 
 const BITS: u32 = 5;
+/// Of an index of bits in words.
+const WORD_BITS: u32 = u64::BITS.ilog2();
 const THREE: u32 = (1 << (3 * BITS)) - 1;
 const FOUR: u32 = (1 << (4 * BITS)) - 1;
 
@@ -67,14 +73,16 @@ impl Latest {
     }
 
     /// Adds a letter from `a` to `z`, or a [`BLOT`]. False: it repeats the last one.
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, letter: u8) -> bool {
         let code = u32::from(letter & 31);
         let is_new = self.letters & 31 != code;
         if is_new {
             self.letters = (self.letters << BITS | code) & FOUR;
+            self.run += 1;
+        } else {
+            self.run = self.run.max(1);
         }
-        self.run += u32::from(is_new || self.run == 0);
         is_new
     }
 
@@ -107,11 +115,9 @@ fn code(letters: &[u8]) -> u64 {
     letters.iter().fold(0, |number, letter| number << BITS | u64::from(code(*letter)))
 }
 
-/// How rare the letters are: the sum of their places among the letters of English.
-fn rarity(four: u64) -> usize {
-    const LETTERS: &[u8] = b"etaoinshrdlucmfwypgbvkjxqz";
-    let place = |letter: u64| LETTERS.iter().position(|known| u64::from(known & 31) == letter).unwrap_or_default();
-    (0..4).map(|at| place(four >> (BITS * at) & 31)).sum()
+/// The letters of a number.
+fn letters(four: u64) -> [u64; 4] {
+    [3, 2, 1, 0].map(|at| four >> (BITS * at) & 31)
 }
 
 impl CollectedGrams {
@@ -154,10 +160,17 @@ impl CollectedGrams {
         self.choices.sort_by_key(Vec::len);
         for fours in self.choices {
             if !fours.iter().any(|four| self.fours.contains(four)) {
-                self.fours.extend(fours.into_iter().max_by_key(|four| rarity(*four)));
+                self.fours.extend(fours.into_iter().max_by_key(|four| rarity(letters(*four))));
             }
         }
+        let mut ends = Vec::new();
+        for letters in self.fours.iter().chain(&self.threes) {
+            ends.resize(1 << (3 * BITS - WORD_BITS), 0);
+            let (word, bit) = place(*letters as u32);
+            ends[word] |= 1 << bit;
+        }
         Grams {
+            ends: ends.into(),
             fours: Bloom::new(self.fours.into_iter().collect()),
             threes: Bloom::new(self.threes),
             doubled: Bloom::new(self.doubled),
@@ -166,15 +179,21 @@ impl CollectedGrams {
     }
 }
 
+/// The word of the bit of the last three letters, and the bit.
+#[inline(always)]
+fn place(letters: u32) -> (usize, u32) {
+    ((letters & THREE) as usize >> WORD_BITS, letters & (u64::BITS - 1))
+}
+
 impl Grams {
-    /// Adds adjacent letters to the latest ones of a text. Whether they may be letters of a word.
+    /// Adds adjacent letters to the latest ones of a text, each as it is read. Whether they may be letters of a word.
     #[inline]
-    pub(super) fn may_have(&self, latest: &mut Latest, letters: impl Iterator<Item = u8>) -> bool {
+    pub(super) fn may_have(&self, latest: &mut Latest, letters: &[u8], read: impl Fn(u8) -> u8) -> bool {
         let mut current = *latest;
         current.end_gap();
         let mut may_have = self.has_letter;
         for letter in letters {
-            let is_new = current.push(letter);
+            let is_new = current.push(read(*letter));
             may_have |= self.may_end(&current, is_new);
         }
         *latest = current;
@@ -186,11 +205,12 @@ impl Grams {
         &self,
         blotted: &Grams,
         latest: &mut Latest,
-        letters: impl Iterator<Item = u8>,
+        letters: &[u8],
+        read: impl Fn(u8) -> u8,
     ) -> bool {
         latest.end_gap();
         let mut may_have = self.has_letter;
-        for letter in letters {
+        for letter in letters.iter().map(|letter| read(*letter)) {
             let is_new = latest.push(letter);
             may_have |= self.may_end(latest, is_new) || blotted.may_end(latest, is_new);
             // Of a word of which a single letter is blotted out, that one is known.
@@ -200,11 +220,15 @@ impl Grams {
     }
 
     /// Whether a word may have the latest letters. `is_new`: the last one does not repeat the one before.
-    #[inline]
+    #[inline(always)]
     fn may_end(&self, latest: &Latest, is_new: bool) -> bool {
         if !is_new {
             let two = latest.letters & ((1 << (2 * BITS)) - 1);
             return (latest.run <= 2 || latest.is_joined) && self.doubled.may_have(u64::from(two));
+        }
+        let (word, bit) = place(latest.letters);
+        if self.ends.get(word).is_none_or(|bits| bits >> bit & 1 == 0) {
+            return false;
         }
         self.fours.may_have(u64::from(latest.letters))
             || (latest.run == 3 || latest.is_joined) && self.threes.may_have(u64::from(latest.letters & THREE))

@@ -8,6 +8,15 @@ use crate::filter::automaton::Automaton;
 use crate::sign::Syllable;
 use crate::stream::{EU, Gap, IEUNG, Skipped, Traits, is_laughter, lengthens};
 
+/// What came of adjacent syllables.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Added {
+    /// Some word may end before or in one of them.
+    pub(super) may_end: bool,
+    pub(super) last: u32,
+    pub(super) count: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Hangul<'f> {
     automaton: &'f Automaton,
@@ -24,9 +33,24 @@ impl<'f> Hangul<'f> {
         Hangul { automaton, openings, skipped: Skipped::default(), latest: [None; 2], tracks: None }
     }
 
-    /// Adds a syllable by its index. Whether some word may end before it or in it.
+    /// Adds adjacent syllables by their indices.
     #[inline]
-    pub(super) fn add_syllable(&mut self, syllable: u32) -> bool {
+    pub(super) fn add_syllables(&mut self, first: u32, more: impl Iterator<Item = u32>) -> Added {
+        let mut added = Added { may_end: self.add_syllable(first), last: first, count: 1 };
+        for syllable in more {
+            let begins = self.openings.may_begin(Some(added.last), syllable) || is_drawn_out(added.last, syllable);
+            if begins || self.tracks.is_some() {
+                added.may_end |= self.add_syllable(syllable);
+            } else {
+                self.latest = [Some((syllable, Gap::None)), self.latest[0]];
+            }
+            added = Added { last: syllable, count: added.count + 1, ..added };
+        }
+        added
+    }
+
+    /// Adds a syllable by its index. Whether some word may end before it or in it.
+    fn add_syllable(&mut self, syllable: u32) -> bool {
         let (gap, [before, _]) = (self.skipped.take(), self.latest);
         let may_end = self.read(syllable, gap);
         self.latest = [Some((syllable, gap)), before];

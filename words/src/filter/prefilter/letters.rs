@@ -52,7 +52,7 @@ impl<'f> Letters<'f> {
             self.with_l.get_or_insert(self.with_i.unwrap_or(self.plain));
         }
         self.is_walled = false;
-        let mut is_hit = self.words.may_have(&mut self.plain, letters.iter().copied());
+        let mut is_hit = self.words.may_have(&mut self.plain, letters, std::convert::identity);
         if self.is_ambiguous() {
             is_hit |= self.add_ambiguous(letters);
         }
@@ -71,10 +71,10 @@ impl<'f> Letters<'f> {
         let Letters { words, blotted, has_blot, .. } = *self;
         let add = |latest: &mut Option<Latest>, capital_i: u8| {
             let Some(latest) = latest else { return false };
-            let letters = letters.iter().map(|letter| if *letter == b'I' { capital_i } else { *letter });
+            let read = |letter| if letter == b'I' { capital_i } else { letter };
             match has_blot {
-                true => words.may_have_blotted(blotted, latest, letters),
-                false => words.may_have(latest, letters),
+                true => words.may_have_blotted(blotted, latest, letters, read),
+                false => words.may_have(latest, letters, read),
             }
         };
         add(&mut self.with_i, b'i') | add(&mut self.with_l, b'l')
@@ -107,7 +107,9 @@ impl<'f> Letters<'f> {
         let Letters { words, blotted, .. } = *self;
         let add = |latest: &mut Option<Latest>, letter: u8| {
             let code = if letter == MASKED { BLOT } else { letter };
-            latest.as_mut().is_some_and(|latest| words.may_have_blotted(blotted, latest, [code].into_iter()))
+            latest
+                .as_mut()
+                .is_some_and(|latest| words.may_have_blotted(blotted, latest, &[code], std::convert::identity))
         };
         let is_hit = add(&mut self.with_i, with_i) | add(&mut self.with_l, with_l);
         if is_hit || self.has_hit {
@@ -150,6 +152,7 @@ impl<'f> Letters<'f> {
     }
 
     /// Skips something in the ways that differ, which may end the difference.
+    #[inline(never)]
     fn skip_ambiguous(&mut self, skip: impl Fn(&mut Latest)) {
         self.with_i.iter_mut().for_each(&skip);
         self.with_l.iter_mut().for_each(&skip);
