@@ -1,7 +1,6 @@
 //! How the archiver is doing: its health, for readiness, and its counters and backlog, for a log line each minute and
 //! for `GET /v1/status`.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,9 +12,10 @@ use crate::metrics::Metrics;
 use crate::mongo::failure::Failure;
 use crate::query::gaps::Missing;
 use crate::work::Written;
+use recent_writes::RecentWrites;
+pub(crate) use recent_writes::{Recent, Spread};
 
-/// 1,000: the latest writes whose size and time are kept. At full speed they cover half a minute.
-const RECENT: usize = 1_000;
+mod recent_writes;
 
 /// The status, shared by all tasks of the archiver.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Status {
     sessions: AtomicU64,
     quarantined: AtomicU64,
     writes: AtomicU64,
-    recent: Mutex<VecDeque<WriteSample>>,
+    recent: Mutex<RecentWrites>,
     lag: Mutex<Option<Duration>>,
     backlog: Mutex<Option<Waiting>>,
     /// None until MongoDB answers.
@@ -85,28 +85,6 @@ pub(crate) struct Counts {
     pub(crate) sessions: u64,
     pub(crate) quarantined: u64,
     pub(crate) writes: u64,
-}
-
-/// The latest writes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Recent {
-    pub(crate) writes: usize,
-    pub(crate) events: Spread,
-    pub(crate) commit_ms: Spread,
-}
-
-/// The median, the 99th percentile and the maximum.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Spread {
-    pub(crate) p50: u64,
-    pub(crate) p99: u64,
-    pub(crate) max: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct WriteSample {
-    events: u64,
-    commit_ms: u64,
 }
 
 impl Status {
@@ -190,12 +168,7 @@ impl Status {
         add(&self.sessions, written.sessions);
         add(&self.quarantined, quarantined);
         add(&self.writes, 1);
-        let mut recent = self.recent.lock();
-        if recent.len() == RECENT {
-            recent.pop_front();
-        }
-        recent.push_back(WriteSample { events: written.events as u64, commit_ms: milliseconds(took) });
-        drop(recent);
+        self.recent.lock().add(written.events as u64, took);
         if let Some(newest) = newest {
             // Zero if another node's clock is ahead.
             let lag = Duration::try_from(Timestamp::now().duration_since(newest)).unwrap_or_default();
@@ -283,12 +256,7 @@ impl Status {
     }
 
     pub(crate) fn recent(&self) -> Recent {
-        let recent = self.recent.lock();
-        Recent {
-            writes: recent.len(),
-            events: spread(recent.iter().map(|write| write.events)),
-            commit_ms: spread(recent.iter().map(|write| write.commit_ms)),
-        }
+        self.recent.lock().summary()
     }
 
     /// Logs the counters every minute in which something was written or is waiting. Never ends.
@@ -339,14 +307,6 @@ impl Waiting {
     }
 }
 
-fn spread(values: impl Iterator<Item = u64>) -> Spread {
-    let mut values: Vec<u64> = values.collect();
-    values.sort_unstable();
-    let at = |percent: usize| values.get((values.len() * percent).div_ceil(100).saturating_sub(1)).copied();
-    let at = |percent| at(percent).unwrap_or_default();
-    Spread { p50: at(50), p99: at(99), max: at(100) }
-}
-
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -373,14 +333,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_names_values_that_were_there() {
-        assert_eq!(spread([].into_iter()), Spread::default());
-        assert_eq!(spread([7].into_iter()), Spread { p50: 7, p99: 7, max: 7 });
-        assert_eq!(spread([3, 1, 2].into_iter()), Spread { p50: 2, p99: 3, max: 3 });
-        assert_eq!(spread((1..=1_000).rev()), Spread { p50: 500, p99: 990, max: 1_000 });
-    }
-
-    #[test]
     fn since_when_it_does_not_work_does_not_move_with_the_reason() {
         let status = Status::starting();
         let since = status.health().since;
@@ -389,17 +341,5 @@ mod tests {
         status.writes(Ok(()));
         let Health { trouble, since: now } = status.health();
         assert!(trouble.is_none() && now >= since);
-    }
-
-    #[test]
-    fn only_the_last_writes_are_remembered() {
-        let status = Status::starting();
-        for events in 0..1_500 {
-            status.wrote(&Written { events, ..Written::default() }, Duration::from_millis(3), None, &[]);
-        }
-        let recent = status.recent();
-        assert_eq!((recent.writes, recent.events.max, recent.events.p50), (1_000, 1_499, 999));
-        assert_eq!(recent.commit_ms, Spread { p50: 3, p99: 3, max: 3 });
-        assert_eq!((status.counts().writes, status.lag()), (1_500, None));
     }
 }
