@@ -24,6 +24,7 @@ mod statistics;
 mod sweep;
 mod system;
 mod texts;
+mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -64,6 +65,8 @@ enum Command {
     Echo { port: u16 },
     /// Instructions that a role executes for a message, counted by callgrind
     Instructions(instructions::Arguments),
+    /// Work for a build that is optimised by a profile
+    Train(train::Arguments),
 }
 
 #[tokio::main]
@@ -82,5 +85,6 @@ async fn main() -> anyhow::Result<()> {
         Command::Compare(arguments) => compare::run(&arguments).await,
         Command::Echo { port } => compare::echo(port).await,
         Command::Instructions(arguments) => instructions::run(&arguments).await,
+        Command::Train(arguments) => train::run(&arguments).await,
     }
 }

@@ -14,6 +14,9 @@ use crate::{process, room_server};
 /// The secret that signs tokens.
 pub(crate) const SECRET: &str = "a secret of the bench, of more than 32 bytes";
 
+/// How long a part gets to stop.
+const STOP: Duration = Duration::from_secs(30);
+
 /// A running system. Dropping it kills its processes.
 pub(crate) struct System {
     pub(crate) ingest: u16,
@@ -70,6 +73,11 @@ impl System {
     /// Starts a system with further settings.
     pub(crate) async fn start_with(nodes: usize, settings: &[(&'static str, String)]) -> anyhow::Result<System> {
         System::launch(nodes, false, None, settings).await
+    }
+
+    /// Starts a system with an archive and further settings.
+    pub(crate) async fn start_archiving(nodes: usize, settings: &[(&'static str, String)]) -> anyhow::Result<System> {
+        System::launch(nodes, true, None, settings).await
     }
 
     /// Starts a system of which one role runs under another program.
@@ -155,6 +163,15 @@ impl System {
             started.push(Node { port, server });
         }
         Ok(System { ingest, nodes: started, nats: nats_url, mongo: uri, parts, _folder: folder })
+    }
+
+    /// Stops the roles, which finish what they have in hand, and then the servers.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let nodes = self.nodes.iter_mut().map(|node| &mut node.server);
+        for part in nodes.chain(self.parts.iter_mut().rev()) {
+            part.terminate(STOP).await?;
+        }
+        Ok(())
     }
 
     /// The process id of the role, the first node of delivery.

@@ -5,7 +5,8 @@ use chat::PresenterIdx;
 /// FNV-1a (32 bit) of the decimal presenterIdx, modulo the number of partitions. It is part of the format: another
 /// function would tear rooms apart.
 pub(crate) fn partition_of(presenter: PresenterIdx, partitions: u32) -> u32 {
-    let digits = presenter.to_string();
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(presenter.get());
     let hash = digits.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     hash % partitions
 }

@@ -60,13 +60,11 @@ impl RequestId {
         match self {
             RequestId(Id::Given(id)) => id.clone(),
             RequestId(Id::Made { origin, number }) => {
-                let digits = 16 - (number | 1).leading_zeros() / 4;
-                // Exactly: `Bytes` allocates once more for a vector with room left.
-                let mut text = Vec::with_capacity(9 + digits as usize);
-                push_hex(&mut text, (*origin).into(), 8);
-                text.push(b'-');
-                push_hex(&mut text, *number, digits);
-                Bytes::from(text)
+                let digits = 16 - (number | 1).leading_zeros() as usize / 4;
+                let mut text = [b'-'; 9 + 16];
+                write_hex(&mut text[..8], (*origin).into());
+                write_hex(&mut text[9..9 + digits], *number);
+                Bytes::copy_from_slice(&text[..9 + digits])
             }
         }
     }
@@ -86,8 +84,11 @@ pub fn for_same_request<F: Future>(work: F) -> ForSameRequest<F> {
 /// The future of [`for_same_request`].
 pub type ForSameRequest<F> = TaskLocalFuture<Option<RequestId>, TaskLocalFuture<Option<TraceContext>, F>>;
 
-fn push_hex(text: &mut Vec<u8>, number: u64, digits: u32) {
-    text.extend((0..digits).rev().map(|digit| b"0123456789abcdef"[(number >> (4 * digit) & 15) as usize]));
+fn write_hex(text: &mut [u8], mut number: u64) {
+    for digit in text.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
+    }
 }
 
 #[cfg(test)]

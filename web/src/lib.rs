@@ -27,6 +27,6 @@ pub use idx::{IDX_BOUNDS, idx};
 pub use listen::Listener;
 pub use private::Shared;
 pub use problem::Problem;
-pub use serve::{FastPath, LAST_RESORTS, ServeConfig, serve, serve_measured, serve_with_fast_path};
+pub use serve::{FastPath, LAST_RESORTS, ServeConfig, header_map, serve, serve_measured, serve_with_fast_path};
 pub use source_rates::{SourceRate, SourceRates};
 pub use user_permits::{UserPermit, UserPermits};

@@ -34,6 +34,7 @@ use crate::listen::{Listener, is_about_one_connection};
 use crate::source_rates::SourceRate;
 pub use fast_path::FastPath;
 use fast_path::NoFastPath;
+pub use header_maps::header_map;
 use header_timer::HeaderTimer;
 pub use last_resorts::LAST_RESORTS;
 use limits::SourceLimits;
@@ -46,6 +47,7 @@ mod fast_path;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod head;
+mod header_maps;
 mod header_timer;
 mod last_resorts;
 mod limits;

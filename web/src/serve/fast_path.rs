@@ -15,8 +15,8 @@ use futures_util::FutureExt as _;
 use runtime::Timers;
 use tokio::time::Instant;
 
-use super::Stale;
 use super::last_resorts::{self, host_invalid, panicked, timed_out};
+use super::{Stale, header_maps};
 use crate::auth::{self, TokenError};
 use crate::serve::head;
 use crate::{cors, private};
@@ -94,8 +94,14 @@ impl<R> Fast<R> {
         let has_token = || !matches!(auth::token(&parts.headers), Err(TokenError::Missing));
         let mut response = private::marked(response, has_token);
         if let Some(size) = response.body().size_hint().exact() {
-            response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(size));
+            response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| decimal(size));
         }
+        header_maps::keep(parts.headers);
         response
     }
+}
+
+/// As `HeaderValue::from`, which allocates twice.
+fn decimal(number: u64) -> HeaderValue {
+    HeaderValue::from_str(itoa::Buffer::new().format(number)).expect("digits are visible ASCII")
 }
