@@ -87,7 +87,7 @@ async fn compare(arguments: &Arguments, system: &System, targets: &[Arc<Target>]
         for pace in Pace::ALL {
             for target in targets {
                 run += 1;
-                let (name, load) = (target.name, Load { run, pace, rooms, duration });
+                let (name, load) = (target.name, Load::new(run, pace, rooms, duration));
                 let outcome = load::run(target, system, load).await.with_context(|| format!("{name}, {pace}"))?;
                 eprintln!("round {round}: {pace}: {name}: {:.0} a second", outcome.rate);
                 results.add(pace, name, outcome);
