@@ -40,9 +40,10 @@ impl Target {
     }
 
     fn ours(name: &'static str, kind: Kind, system: &System) -> anyhow::Result<Target> {
-        let mut processes = Vec::new();
+        let mut processes = vec![("ingest", system.id("ingest")?), ("delivery", system.id("delivery")?)];
+        processes.extend(system.nats_ids().into_iter().map(|id| ("nats-server", id)));
         let archive: &[_] = if system.mongo.is_some() { &["archiver", "mongod"] } else { &[] };
-        for process in ["ingest", "delivery", "nats-server"].iter().chain(archive) {
+        for process in archive {
             processes.push((*process, system.id(process)?));
         }
         Ok(Target { name, kind, port: system.ingest, processes })
