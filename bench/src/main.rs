@@ -7,6 +7,7 @@
 
 mod archive;
 mod attacks;
+mod budget;
 mod compare;
 mod connection;
 mod instructions;
@@ -64,6 +65,8 @@ enum Command {
     Echo { port: u16 },
     /// Instructions that a role executes for a message, counted by callgrind
     Instructions(instructions::Arguments),
+    /// The same, compared with the figures in bench/budget.toml: fails if a role takes a tenth more
+    Budget(budget::Arguments),
 }
 
 #[tokio::main]
@@ -82,5 +85,6 @@ async fn main() -> anyhow::Result<()> {
         Command::Compare(arguments) => compare::run(&arguments).await,
         Command::Echo { port } => compare::echo(port).await,
         Command::Instructions(arguments) => instructions::run(&arguments).await,
+        Command::Budget(arguments) => budget::run(&arguments).await,
     }
 }

@@ -278,6 +278,13 @@ pub(crate) async fn set_up<K: AsRef<str>>(environment: &[(K, String)]) -> anyhow
     Ok(())
 }
 
+/// The build profile: Cargo puts the binaries of one into a folder of its name.
+pub(crate) fn profile() -> anyhow::Result<String> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().and_then(Path::file_name).context("this binary is in no folder")?;
+    Ok(folder.to_string_lossy().into_owned())
+}
+
 /// The server's binary beside this one, of the same profile.
 pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
