@@ -13,6 +13,7 @@ mod connection;
 mod instructions;
 mod load;
 mod overload;
+mod plots;
 mod posts;
 mod presenter;
 mod process;
@@ -60,6 +61,8 @@ enum Command {
     Attacks(attacks::Arguments),
     /// Ours beside nchan, a bare HTTP server and a bare append, in turn, with ratios within each round
     Compare(compare::Arguments),
+    /// How ours behaves as the rate, posters, rooms, texts, partitions or presenters grow: JSON and SVG of each
+    Plots(plots::Arguments),
     /// The bare HTTP server of `compare`: answers each request 200
     #[command(hide = true)]
     Echo { port: u16 },
@@ -83,6 +86,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Seek(arguments) => seek::run(&arguments).await,
         Command::Attacks(arguments) => attacks::run(&arguments).await,
         Command::Compare(arguments) => compare::run(&arguments).await,
+        Command::Plots(arguments) => plots::run(&arguments).await,
         Command::Echo { port } => compare::echo(port).await,
         Command::Instructions(arguments) => instructions::run(&arguments).await,
         Command::Budget(arguments) => budget::run(&arguments).await,
