@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     /// Run the archiver and MongoDB beside, on the same cores
     #[arg(long)]
     archive: bool,
+    /// nats-servers that keep the log, all of them on this machine: 1, 3 or 5
+    #[arg(long, default_value_t = 1)]
+    replicas: usize,
     /// Write every figure into this file, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -53,7 +56,7 @@ pub(crate) struct Arguments {
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let system = System::start(1, arguments.archive).await?;
+    let system = System::start_replicated(1, arguments.archive, arguments.replicas).await?;
     let nginx = Nginx::start(&folder.path().join("nginx"), CONNECTIONS).await?;
     if nginx.is_none() {
         eprintln!("nginx with nchan is not installed and is left out (Debian: nginx, libnginx-mod-nchan)");
@@ -87,14 +90,14 @@ async fn compare(arguments: &Arguments, system: &System, targets: &[Arc<Target>]
         for pace in Pace::ALL {
             for target in targets {
                 run += 1;
-                let (name, load) = (target.name, Load { run, pace, rooms, duration });
+                let (name, load) = (target.name, Load::new(run, pace, rooms, duration));
                 let outcome = load::run(target, system, load).await.with_context(|| format!("{name}, {pace}"))?;
                 eprintln!("round {round}: {pace}: {name}: {:.0} a second", outcome.rate);
                 results.add(pace, name, outcome);
             }
         }
         for posters in APPENDERS {
-            let outcome = append::run(&system.nats, posters, duration).await.context("the bare append")?;
+            let outcome = append::run(system, posters, duration).await.context("the bare append")?;
             let pace = Pace::Closed(posters);
             eprintln!("round {round}: {pace}: {}: {:.0} a second", append::NAME, outcome.rate);
             results.add(pace, append::NAME, outcome);

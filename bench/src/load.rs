@@ -75,7 +75,25 @@ pub(crate) struct Load {
     pub(crate) run: u64,
     pub(crate) pace: Pace,
     pub(crate) rooms: usize,
+    /// The rooms that have a socket: the first ones.
+    pub(crate) sockets: usize,
+    /// Each poster posts to several rooms in turn, so that there can be more rooms than posters.
+    pub(crate) is_spread: bool,
+    /// Bytes of a text, including its tag.
+    pub(crate) text_bytes: usize,
     pub(crate) duration: Duration,
+}
+
+impl Load {
+    /// Each room has a socket, and each poster a room.
+    pub(crate) fn new(run: u64, pace: Pace, rooms: usize, duration: Duration) -> Load {
+        Load { run, pace, rooms, sockets: rooms, is_spread: false, text_bytes: TEXT_BYTES, duration }
+    }
+
+    /// Whether the room of these messages has a socket.
+    fn is_watched(&self, sequence: u64) -> bool {
+        sequence as usize % self.rooms < self.sockets
+    }
 }
 
 /// The result of a run.
@@ -111,14 +129,18 @@ pub(crate) struct Cost {
 
 /// Runs the load in a thread of its own.
 pub(crate) async fn run(target: &Arc<Target>, system: &System, load: Load) -> anyhow::Result<Outcome> {
-    let sockets: Vec<_> = (1..=load.rooms).map_while(|room| target.socket(system, room)).collect();
-    let texts = texts(TEXT_BYTES - wire::Tag::BYTES - 1)?;
+    let sockets: Vec<_> = (1..=load.rooms.min(load.sockets)).map_while(|room| target.socket(system, room)).collect();
+    let texts = texts(load.text_bytes - wire::Tag::BYTES - 1)?;
     let mut requests = Vec::new();
-    for poster in 0..posters(load.pace) {
-        let mut own = Vec::new();
-        for number in 0..REQUESTS {
-            let text = &texts[(poster * REQUESTS + number) % texts.len()];
-            own.push(target.request(system, poster % load.rooms + 1, 1_000_000 + poster as i64, text)?);
+    let posters = posters(load.pace);
+    let each = if load.is_spread { load.rooms.div_ceil(posters) } else { REQUESTS };
+    for poster in 0..posters {
+        let (user, mut own) = (1_000_000 + poster as i64, Vec::with_capacity(each));
+        let token = system.token(user);
+        for number in 0..each {
+            let text = &texts[(poster * each + number) % texts.len()];
+            let room = if load.is_spread { poster + number * posters } else { poster } % load.rooms + 1;
+            own.push(target.request(&token, room, text)?);
         }
         requests.push(own);
     }
@@ -173,10 +195,11 @@ async fn generate(
     }
     tokio::time::sleep(SETTLE).await;
     let mut connected = Vec::new();
+    let stride = load.is_spread.then_some(requests.len() as u64);
     for (number, requests) in requests.into_iter().enumerate() {
         let stream = TcpStream::connect(("127.0.0.1", target.port())).await?;
         stream.set_nodelay(true)?;
-        connected.push(Poster { number: number as u64, stream, requests });
+        connected.push(Poster { number: number as u64, stride, stream, requests });
     }
 
     let before = spent(&target)?;
@@ -198,11 +221,11 @@ async fn generate(
         let posted = posted??;
         answered.add(&posted.latency)?;
         accepted += posted.accepted;
-        of.insert(posted.poster, posted.accepted);
+        of.extend(posted.sequences().filter(|(sequence, _)| load.is_watched(*sequence)));
     }
     let took = began.elapsed();
-    let patience = Instant::now() + LAST_MESSAGES;
-    while has_sockets && arrived.get() < accepted && Instant::now() < patience && !watching.is_empty() {
+    let (patience, awaited) = (Instant::now() + LAST_MESSAGES, of.values().sum());
+    while has_sockets && arrived.get() < awaited && Instant::now() < patience && !watching.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let after = spent(&target)?;
@@ -213,12 +236,12 @@ async fn generate(
         let seen = seen??;
         latency.add(&seen.latency)?;
         wrong += seen.wrong;
-        for (poster, last) in seen.last {
-            let of = of.get_mut(&poster).context("a message of an unknown poster arrived")?;
+        for (sequence, last) in seen.last {
+            let of = of.get_mut(&sequence).context("a message of an unknown poster arrived")?;
             *of = of.abs_diff(last);
         }
     }
-    // The rest of each poster's count did not arrive, or arrived twice.
+    // The rest of each count did not arrive, or arrived twice.
     wrong += if has_sockets { of.values().sum::<u64>() } else { 0 };
     let messages = accepted.max(1) as f64;
     let micros = |seconds: f64| seconds * 1_000_000.0 / messages;

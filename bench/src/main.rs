@@ -7,11 +7,13 @@
 
 mod archive;
 mod attacks;
+mod budget;
 mod compare;
 mod connection;
 mod instructions;
 mod load;
 mod overload;
+mod plots;
 mod posts;
 mod presenter;
 mod process;
@@ -24,7 +26,6 @@ mod statistics;
 mod sweep;
 mod system;
 mod texts;
-mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -60,13 +61,15 @@ enum Command {
     Attacks(attacks::Arguments),
     /// Ours beside nchan, a bare HTTP server and a bare append, in turn, with ratios within each round
     Compare(compare::Arguments),
+    /// How ours behaves as the rate, posters, rooms, texts, partitions or presenters grow: JSON and SVG of each
+    Plots(plots::Arguments),
     /// The bare HTTP server of `compare`: answers each request 200
     #[command(hide = true)]
     Echo { port: u16 },
     /// Instructions that a role executes for a message, counted by callgrind
     Instructions(instructions::Arguments),
-    /// Work for a build that is optimised by a profile
-    Train(train::Arguments),
+    /// The same, compared with the figures in bench/budget.toml: fails if a role takes a tenth more
+    Budget(budget::Arguments),
 }
 
 #[tokio::main]
@@ -83,8 +86,9 @@ async fn main() -> anyhow::Result<()> {
         Command::Seek(arguments) => seek::run(&arguments).await,
         Command::Attacks(arguments) => attacks::run(&arguments).await,
         Command::Compare(arguments) => compare::run(&arguments).await,
+        Command::Plots(arguments) => plots::run(&arguments).await,
         Command::Echo { port } => compare::echo(port).await,
         Command::Instructions(arguments) => instructions::run(&arguments).await,
-        Command::Train(arguments) => train::run(&arguments).await,
+        Command::Budget(arguments) => budget::run(&arguments).await,
     }
 }

@@ -33,7 +33,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let system = System::start(1, arguments.archive).await?;
         let target = Arc::new(Target::original(&system)?);
         for (run, (pace, outcomes)) in (1..).zip(Pace::ALL.into_iter().zip(&mut outcomes)) {
-            let outcome = load::run(&target, &system, Load { run, pace, rooms, duration }).await?;
+            let outcome = load::run(&target, &system, Load::new(run, pace, rooms, duration)).await?;
             eprintln!("run {round}: {pace}: {:.0} posts/s", outcome.rate);
             outcomes.push(outcome);
         }

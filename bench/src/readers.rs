@@ -283,7 +283,7 @@ impl Runs<'_> {
     }
 
     async fn post(&mut self, (rate, duration): (u64, Duration), start: Instant) -> anyhow::Result<load::Outcome> {
-        let load = Load { run: self.next, pace: Pace::Open(rate), rooms: self.rooms, duration };
+        let load = Load::new(self.next, Pace::Open(rate), self.rooms, duration);
         self.next += 1;
         // A presenter costs what a reader does. With a room each they would double the load.
         let presenter = (self.rooms == 1).then(|| self.target.socket(self.system, 1)).flatten();
@@ -295,7 +295,7 @@ impl Runs<'_> {
         let (texts, each) = (texts(TEXT_BYTES - Tag::BYTES - 1)?, self.rooms.div_ceil(POSTERS));
         let request = |poster: usize, number: usize| {
             let (room, text) = ((poster * each + number) % self.rooms + 1, &texts[(poster + number) % texts.len()]);
-            self.target.request(self.system, room, 1_000_000 + poster as i64, text)
+            self.target.request(&self.system.token(1_000_000 + poster as i64), room, text)
         };
         (0..POSTERS).map(|poster| (0..each).map(|number| request(poster, number)).collect()).collect()
     }

@@ -7,22 +7,22 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chatting_server::config::Config;
 use conf::Secret;
-use testkit::{Program, Ready, Server, port};
+use testkit::{Member, Program, Ready, Server, port};
 
 use crate::{process, room_server};
 
 /// The secret that signs tokens.
 pub(crate) const SECRET: &str = "a secret of the bench, of more than 32 bytes";
 
-/// How long a part gets to stop.
-const STOP: Duration = Duration::from_secs(30);
-
 /// A running system. Dropping it kills its processes.
 pub(crate) struct System {
     pub(crate) ingest: u16,
     /// The delivery nodes.
     pub(crate) nodes: Vec<Node>,
+    /// A server of the log.
     pub(crate) nats: String,
+    /// The servers that keep each stream of the log.
+    pub(crate) replicas: usize,
     /// Of MongoDB, if there is an archive.
     pub(crate) mongo: Option<String>,
     parts: Vec<Server>,
@@ -67,40 +67,40 @@ impl Node {
 
 impl System {
     pub(crate) async fn start(nodes: usize, archive: bool) -> anyhow::Result<System> {
-        System::launch(nodes, archive, None, &[]).await
+        System::launch(nodes, archive, 1, None, &[]).await
+    }
+
+    /// Starts a system whose log is kept by this many nats-servers, each of them on this machine.
+    pub(crate) async fn start_replicated(nodes: usize, archive: bool, replicas: usize) -> anyhow::Result<System> {
+        // A stall shows in the latency of the posts that it delays; refused posts would end the run.
+        let settings = [("CHATTING_NATS__APPEND_QUEUE_WAIT", "4s".to_owned())];
+        System::launch(nodes, archive, replicas, None, &settings).await
     }
 
     /// Starts a system with further settings.
     pub(crate) async fn start_with(nodes: usize, settings: &[(&'static str, String)]) -> anyhow::Result<System> {
-        System::launch(nodes, false, None, settings).await
-    }
-
-    /// Starts a system with an archive and further settings.
-    pub(crate) async fn start_archiving(nodes: usize, settings: &[(&'static str, String)]) -> anyhow::Result<System> {
-        System::launch(nodes, true, None, settings).await
+        System::launch(nodes, false, 1, None, settings).await
     }
 
     /// Starts a system of which one role runs under another program.
     pub(crate) async fn start_under(nodes: usize, archive: bool, runner: Option<&Runner>) -> anyhow::Result<System> {
-        System::launch(nodes, archive, runner, runner.map_or(&[], |runner| &runner.settings)).await
+        System::launch(nodes, archive, 1, runner, runner.map_or(&[], |runner| &runner.settings)).await
     }
 
     async fn launch(
         nodes: usize,
         archive: bool,
+        replicas: usize,
         runner: Option<&Runner>,
         settings: &[(&'static str, String)],
     ) -> anyhow::Result<System> {
         let folder = tempfile::tempdir()?;
-        let nats = port::own()?;
-        let mut parts =
-            vec![testkit::nats_server(&folder.path().join("nats-server"), nats, port::own()?, false).await?];
-        parts[0].start().await?;
+        let (mut parts, nats_urls) = log(folder.path(), replicas).await?;
         let (ingest, archiver) = (port::own()?, port::own()?);
-        let nats_url = format!("nats://127.0.0.1:{nats}");
         let mut environment = vec![
             ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
-            ("CHATTING_NATS__URLS", nats_url.clone()),
+            ("CHATTING_NATS__URLS", nats_urls.join(",")),
+            ("CHATTING_NATS__REPLICAS", replicas.to_string()),
             ("CHATTING_INGEST__ROOMS__URL", room_server::start().await?),
             // One poster stands for many users.
             ("CHATTING_INGEST__ROOM__MESSAGE_RATE__MESSAGES", "100000".to_owned()),
@@ -162,16 +162,14 @@ impl System {
             server.start().await?;
             started.push(Node { port, server });
         }
-        Ok(System { ingest, nodes: started, nats: nats_url, mongo: uri, parts, _folder: folder })
+        let nats = nats_urls.into_iter().next().context("the log has no server")?;
+        Ok(System { ingest, nodes: started, nats, replicas, mongo: uri, parts, _folder: folder })
     }
 
-    /// Stops the roles, which finish what they have in hand, and then the servers.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        let nodes = self.nodes.iter_mut().map(|node| &mut node.server);
-        for part in nodes.chain(self.parts.iter_mut().rev()) {
-            part.terminate(STOP).await?;
-        }
-        Ok(())
+    /// The process ids of the log's servers.
+    pub(crate) fn nats_ids(&self) -> Vec<u32> {
+        let servers = self.parts.iter().filter(|part| part.name().starts_with("nats-"));
+        servers.filter_map(Server::id).collect()
     }
 
     /// The process id of the role, the first node of delivery.
@@ -200,6 +198,24 @@ impl System {
         let identity = web::auth::Identity { user_idx: user, nickname, email, scopes, attributes: None, emotes: None };
         web::auth::mint(&secret, &identity, Duration::from_secs(3_600))
     }
+}
+
+/// The servers of a log, started, and their URLs. More than one are a cluster.
+async fn log(folder: &Path, servers: usize) -> anyhow::Result<(Vec<Server>, Vec<String>)> {
+    let member = |_| anyhow::Ok(Member { port: port::own()?, monitoring: port::own()?, route: port::own()? });
+    let members = (0..servers).map(member).collect::<anyhow::Result<Vec<Member>>>()?;
+    let mut servers = match members.as_slice() {
+        [Member { port, monitoring, .. }] => {
+            vec![testkit::nats_server(&folder.join("nats-server"), *port, *monitoring, false).await?]
+        }
+        members => testkit::nats_cluster(folder, members, |_, to| format!("127.0.0.1:{}", members[to].route)).await?,
+    };
+    // A member is ready only once it knows the others.
+    servers.iter_mut().try_for_each(Server::spawn)?;
+    for server in &mut servers {
+        server.ready().await?;
+    }
+    Ok((servers, members.iter().map(|member| format!("nats://127.0.0.1:{}", member.port)).collect()))
 }
 
 /// A log and an archive, for one archiver after the other. Dropping it kills the servers.
@@ -260,6 +276,13 @@ pub(crate) async fn set_up<K: AsRef<str>>(environment: &[(K, String)]) -> anyhow
     let config = Config::layered(None, environment).map_err(|invalid| anyhow::anyhow!("{invalid}"))?;
     nats::set_up(&config.nats, "bench").await?;
     Ok(())
+}
+
+/// The build profile: Cargo puts the binaries of one into a folder of its name.
+pub(crate) fn profile() -> anyhow::Result<String> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().and_then(Path::file_name).context("this binary is in no folder")?;
+    Ok(folder.to_string_lossy().into_owned())
 }
 
 /// The server's binary beside this one, of the same profile.

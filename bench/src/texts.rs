@@ -21,7 +21,8 @@ pub(crate) fn texts(bytes: usize) -> anyhow::Result<Vec<String>> {
     let mut words = lines.iter().flat_map(|line| line.text.split_whitespace()).cycle();
     let mut texts = Vec::new();
     while texts.len() < TEXTS {
-        let mut text = words.next().context("the sample has no words")?.to_owned();
+        // One of them alone is too long for a message.
+        let mut text = words.find(|word| word.len() < bytes).context("the sample has no words")?.to_owned();
         while let Some(word) = words.next()
             && text.len() + word.len() < bytes
         {

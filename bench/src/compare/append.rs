@@ -8,6 +8,7 @@ use hyper::body::Bytes;
 use tokio::task::JoinSet;
 
 use crate::load::Outcome;
+use crate::system::System;
 
 pub(super) const NAME: &str = "bare append";
 
@@ -15,12 +16,13 @@ const STREAM: &str = "BARE";
 const BYTES: usize = 200;
 
 /// This many appenders, each of which appends again once it is acknowledged.
-pub(super) async fn run(url: &str, posters: usize, duration: Duration) -> anyhow::Result<Outcome> {
-    let context = jetstream::new(async_nats::connect(url).await?);
+pub(super) async fn run(system: &System, posters: usize, duration: Duration) -> anyhow::Result<Outcome> {
+    let context = jetstream::new(async_nats::connect(&system.nats).await?);
     let config = stream::Config {
         name: STREAM.to_owned(),
         subjects: vec!["bare".to_owned()],
         max_bytes: 1 << 30,
+        num_replicas: system.replicas,
         ..stream::Config::default()
     };
     context.create_stream(config).await?;

@@ -1,6 +1,8 @@
 //! Runs a program under callgrind, and counts on request.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -13,14 +15,8 @@ pub(super) struct Callgrind {
     prefix: PathBuf,
 }
 
-/// The counts.
-pub(super) struct Counted {
-    pub(super) total: u64,
-    /// Functions including their callees, most expensive first.
-    pub(super) inclusive: Vec<Function>,
-    /// Functions without their callees, most expensive first.
-    pub(super) own: Vec<Function>,
-}
+/// Counts that callgrind has written.
+pub(super) struct Dump(PathBuf);
 
 /// A function's instructions.
 pub(super) struct Function {
@@ -58,15 +54,12 @@ impl Callgrind {
         self.control(id, "--zero").await
     }
 
-    /// Stops counting, and reads the counts.
-    pub(super) async fn finish(&self, id: u32) -> anyhow::Result<Counted> {
+    /// The counts since the start or the previous dump. `number`: how many dumps there are with this one.
+    pub(super) async fn dump(&self, id: u32, number: u32) -> anyhow::Result<Dump> {
         self.control(id, "--dump").await?;
-        self.control(id, "--instr=off").await?;
         let mut dump = self.output.clone().into_os_string();
-        dump.push(".1");
-        let (inclusive, total) = annotated(dump.as_ref(), true).await?;
-        let (own, _) = annotated(dump.as_ref(), false).await?;
-        Ok(Counted { total, inclusive, own })
+        dump.push(format!(".{number}"));
+        Ok(Dump(dump.into()))
     }
 
     async fn control(&self, id: u32, action: &str) -> anyhow::Result<()> {
@@ -75,27 +68,46 @@ impl Callgrind {
     }
 }
 
-/// The functions of a dump, and the total.
-async fn annotated(dump: &Path, is_inclusive: bool) -> anyhow::Result<(Vec<Function>, u64)> {
-    let inclusive = if is_inclusive { "--inclusive=yes" } else { "--inclusive=no" };
-    let arguments = [inclusive, "--auto=no", "--threshold=99", &dump.display().to_string()].map(str::to_owned);
-    let text = run("callgrind_annotate", &arguments).await?;
-    let mut total = None;
-    let mut functions = Vec::new();
-    for line in text.lines() {
-        // `1,234 (5.67%)  file:function [object]`; the total is the first such line.
-        let Some((count, rest)) = line.trim_start().split_once(' ') else { continue };
-        let Ok(instructions) = count.replace(',', "").parse() else { continue };
-        if rest.ends_with("PROGRAM TOTALS") {
-            total = Some(instructions);
-            continue;
+impl Dump {
+    /// All instructions.
+    pub(super) fn total(&self) -> anyhow::Result<u64> {
+        let file = BufReader::new(File::open(&self.0).with_context(|| format!("cannot read {}", self.0.display()))?);
+        for line in file.lines() {
+            if let Some(total) = line?.strip_prefix("totals: ") {
+                return Ok(total.trim().parse()?);
+            }
         }
-        let name = rest.split_once(')').map_or(rest, |(_, name)| name).trim();
-        let name = name.rsplit_once(" [").map_or(name, |(name, _)| name);
-        let name = name.split_once(':').map_or(name, |(_, function)| function);
-        functions.push(Function { instructions, name: name.to_owned() });
+        anyhow::bail!("{} has no total", self.0.display())
     }
-    Ok((functions, total.context("callgrind_annotate shows no total")?))
+
+    /// Functions including their callees, most expensive first.
+    pub(super) async fn inclusive(&self) -> anyhow::Result<Vec<Function>> {
+        self.functions("--inclusive=yes").await
+    }
+
+    /// Functions without their callees, most expensive first.
+    pub(super) async fn own(&self) -> anyhow::Result<Vec<Function>> {
+        self.functions("--inclusive=no").await
+    }
+
+    async fn functions(&self, inclusive: &str) -> anyhow::Result<Vec<Function>> {
+        let arguments = [inclusive, "--auto=no", "--threshold=99", &self.0.display().to_string()].map(str::to_owned);
+        let text = run("callgrind_annotate", &arguments).await?;
+        let mut functions = Vec::new();
+        for line in text.lines() {
+            // `1,234 (5.67%)  file:function [object]`; the total is the first such line.
+            let Some((count, rest)) = line.trim_start().split_once(' ') else { continue };
+            let Ok(instructions) = count.replace(',', "").parse() else { continue };
+            if rest.ends_with("PROGRAM TOTALS") {
+                continue;
+            }
+            let name = rest.split_once(')').map_or(rest, |(_, name)| name).trim();
+            let name = name.rsplit_once(" [").map_or(name, |(name, _)| name);
+            let name = name.split_once(':').map_or(name, |(_, function)| function);
+            functions.push(Function { instructions, name: name.to_owned() });
+        }
+        Ok(functions)
+    }
 }
 
 async fn run(program: &str, arguments: &[String]) -> anyhow::Result<String> {

@@ -1,9 +1,11 @@
-//! Posts real chat texts over both surfaces, until every measured part has handled them.
+//! Posts real chat texts over both surfaces, or appends them to the log, until every measured part has handled them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream;
+use chat::{Body, Event, MessagePosted, PresenterIdx, User, UserIdx};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -15,7 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::Arguments;
+use super::Messages;
 use crate::connection::connect;
 use crate::system::System;
 use crate::texts::texts;
@@ -37,6 +39,9 @@ pub(super) struct Load<'a> {
     keep: bool,
     rooms: usize,
     rate: u32,
+    /// Messages that are appended together. 0: they are posted.
+    batch: usize,
+    log: jetstream::Context,
     posted: usize,
     arrived: Arc<AtomicUsize>,
     archive: Option<Collection<Document>>,
@@ -60,8 +65,8 @@ impl Poster {
 
 impl<'a> Load<'a> {
     /// A presenter connects to each room if the system has a delivery node.
-    pub(super) async fn start(system: &'a System, load: &Arguments) -> anyhow::Result<Load<'a>> {
-        let Arguments { rooms, rate, .. } = *load;
+    pub(super) async fn start(system: &'a System, load: &Messages) -> anyhow::Result<Load<'a>> {
+        let Messages { rooms, rate, batch, .. } = *load;
         let archive = match &system.mongo {
             Some(uri) => {
                 Some(mongodb::Client::with_uri_str(uri).await?.database("chatting").collection("chatting_log"))
@@ -74,15 +79,43 @@ impl<'a> Load<'a> {
             presenters.push(present(system, room as i64, Arc::clone(&arrived)).await?);
         }
         let mut posters = Vec::new();
-        for number in 0..load.posters {
+        for number in (0..load.posters).filter(|_| batch == 0) {
             posters.push(Poster::connect(system, number, rooms).await?);
         }
         let (texts, keep) = (Arc::new(texts(TEXT_BYTES)?), !load.new_connections);
-        Ok(Load { system, texts, posters, keep, rooms, rate, posted: 0, arrived, archive, presenters })
+        let log = jetstream::new(async_nats::connect(&system.nats).await?);
+        Ok(Load { system, texts, posters, keep, rooms, rate, batch, log, posted: 0, arrived, archive, presenters })
     }
 
-    /// Posts this many messages, and waits until they have arrived everywhere.
+    /// Sends this many messages, and waits until they have arrived everywhere.
     pub(super) async fn run(&mut self, messages: usize) -> anyhow::Result<()> {
+        if self.batch == 0 { self.post(messages).await } else { self.append(messages).await }
+    }
+
+    /// Appends them to the log as ingest does, but in batches of one size. A reader that gets one batch at a time does
+    /// the same work in each run, however busy the machine is.
+    async fn append(&mut self, messages: usize) -> anyhow::Result<()> {
+        let until = self.posted + messages;
+        while self.posted < until {
+            let numbers = self.posted..until.min(self.posted + self.batch);
+            self.posted = numbers.end;
+            let mut lines = Vec::new();
+            for number in numbers {
+                let idx = 1_000_000 + i64::try_from(number)? % 1_000;
+                let user =
+                    User { idx: UserIdx::try_from(idx)?, nickname: format!("user{idx}"), role: chat::Role::Viewer };
+                let room = PresenterIdx::try_from(i64::try_from(number % self.rooms)? + 1)?;
+                let text = self.texts[number * 7 % self.texts.len()].clone();
+                lines.extend(Event::now(room, Body::MessagePosted(MessagePosted::new(user, text))).to_line());
+                lines.push(b'\n');
+            }
+            self.log.publish("chat.0", lines.into()).await?.await?;
+            self.has_arrived(self.posted).await?;
+        }
+        Ok(())
+    }
+
+    async fn post(&mut self, messages: usize) -> anyhow::Result<()> {
         let before = self.posted;
         self.posted += messages;
         let (began, mut running) = (Instant::now(), JoinSet::new());

@@ -33,16 +33,31 @@ impl Turn {
 
 /// The result of a poster.
 pub(super) struct Posted {
-    pub(super) poster: u64,
+    poster: u64,
+    stride: Option<u64>,
+    /// The requests that it had.
+    requests: u64,
     /// Microseconds from the time at which each post was due to its answer.
     pub(super) latency: Histogram<u64>,
     /// Posts, all accepted.
     pub(super) accepted: u64,
 }
 
+impl Posted {
+    /// Each sequence that its tags have, and how many messages of it were accepted.
+    pub(super) fn sequences(&self) -> impl Iterator<Item = (u64, u64)> {
+        let slots = if self.stride.is_some() { self.requests } else { 1 };
+        let stride = self.stride.unwrap_or(0);
+        (0..slots).map(move |slot| (self.poster + slot * stride, (self.accepted + slots - 1 - slot) / slots))
+    }
+}
+
 /// A connection with prepared requests.
 pub(super) struct Poster {
     pub(super) number: u64,
+    /// None: all requests go to one room, and their tags have this poster's number. Else each goes to a room of its own,
+    /// and has a number of its own, this far from the one before.
+    pub(super) stride: Option<u64>,
     pub(super) stream: TcpStream,
     /// Each with the offset of its tag.
     pub(super) requests: Vec<(Vec<u8>, usize)>,
@@ -56,18 +71,19 @@ impl Poster {
         (start, run): (Instant, u64),
         turn: Turn,
     ) -> anyhow::Result<Posted> {
-        let mut posted = Posted { poster: self.number, latency: Histogram::new(3)?, accepted: 0 };
+        let (poster, stride, requests) = (self.number, self.stride, self.requests.len() as u64);
+        let mut posted = Posted { poster, stride, requests, latency: Histogram::new(3)?, accepted: 0 };
         let mut buffer = Vec::with_capacity(4 * 1024);
         while let Some(due) = turn.next().await {
+            let (slot, round) = (posted.accepted % requests, posted.accepted / requests);
             posted.accepted += 1;
-            let tag = Tag {
-                run,
-                poster: self.number,
-                number: posted.accepted,
-                due: u64::try_from(due.saturating_duration_since(start).as_nanos())?,
+            let (poster, number) = match stride {
+                Some(stride) => (poster + slot * stride, round + 1),
+                None => (poster, posted.accepted),
             };
-            let requests = self.requests.len() as u64;
-            let (request, at) = &mut self.requests[(posted.accepted % requests) as usize];
+            let due_nanos = u64::try_from(due.saturating_duration_since(start).as_nanos())?;
+            let tag = Tag { run, poster, number, due: due_nanos };
+            let (request, at) = &mut self.requests[slot as usize];
             tag.write(request, *at);
             self.stream.write_all(request).await.context("posting")?;
             let (status, length) = loop {

@@ -40,9 +40,10 @@ impl Target {
     }
 
     fn ours(name: &'static str, kind: Kind, system: &System) -> anyhow::Result<Target> {
-        let mut processes = Vec::new();
+        let mut processes = vec![("ingest", system.id("ingest")?), ("delivery", system.id("delivery")?)];
+        processes.extend(system.nats_ids().into_iter().map(|id| ("nats-server", id)));
         let archive: &[_] = if system.mongo.is_some() { &["archiver", "mongod"] } else { &[] };
-        for process in ["ingest", "delivery", "nats-server"].iter().chain(archive) {
+        for process in archive {
             processes.push((*process, system.id(process)?));
         }
         Ok(Target { name, kind, port: system.ingest, processes })
@@ -66,23 +67,23 @@ impl Target {
     }
 
     /// A post whose text begins with a tag, and the offset of the tag.
-    pub(crate) fn request(&self, system: &System, room: usize, user: i64, text: &str) -> anyhow::Result<Request> {
+    pub(crate) fn request(&self, token: &str, room: usize, text: &str) -> anyhow::Result<Request> {
         let text = serde_json::to_string(&format!("{} {text}", Tag::default().text()))?;
         let (path, headers, body) = match self.kind {
             Kind::Original => (
                 "/send/message".to_owned(),
-                format!("token: {}\r\n", system.token(user)),
+                format!("token: {token}\r\n"),
                 format!(r#"{{"presenterIdx":{room},"userType":"viewer","textMessage":{text}}}"#),
             ),
             Kind::V1 => (
                 format!("/v1/rooms/{room}/messages"),
-                format!("authorization: Bearer {}\r\n", system.token(user)),
+                format!("authorization: Bearer {token}\r\n"),
                 format!(r#"{{"text":{text}}}"#),
             ),
             // They get the same bytes and do not parse them.
             Kind::Nchan | Kind::Echo => (
                 format!("/pub?id={room}"),
-                format!("token: {}\r\n", system.token(user)),
+                format!("token: {token}\r\n"),
                 format!(r#"{{"presenterIdx":{room},"userType":"viewer","textMessage":{text}}}"#),
             ),
         };
