@@ -98,7 +98,7 @@ prometheus() {
 
 # The last file that is written tells that all are there.
 configure() {
-  local login servers mongo options=
+  local login servers mongo options='' n
   mkdir -p "$folder/secrets"
   head -c 32 /dev/urandom | base64 >"$folder/secrets/auth"
   prometheus >"$folder/prometheus.yml"
@@ -124,8 +124,12 @@ configure() {
 
   mkdir -p "$folder/nats"
   cp "$here"/../nats/{permissions,tls,routes}.conf "$folder/nats/"
-  { cat "$here/../../nats/server.conf"; printf 'include ./permissions.conf\ninclude ./tls.conf\n'
-    printf 'cluster {\n  name: chatting\n  include ./routes.conf\n}\n'; } >"$folder/nats/server.conf"
+  for n in 1 2 3; do
+    # The name is here and not on the command line: a server with a block `cluster` refuses to reload without it.
+    { cat "$here/../../nats/server.conf"
+      printf 'server_name: nats-%s\ninclude ./permissions.conf\ninclude ./tls.conf\n' "$n"
+      printf 'cluster {\n  name: chatting\n  include ./routes.conf\n}\n'; } >"$folder/nats/nats-$n.conf"
+  done
 
   for login in ingest delivery archiver; do
     { common "$login"; section "$login"; } >"$folder/$login.toml"
