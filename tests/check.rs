@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{JwksServer, Mongod, NatsServer, RoomServer, Settings, SigningKey, port};
+use crate::support::{Collector, JwksServer, Mongod, NatsServer, RoomServer, Settings, SigningKey, port};
 
 const PASSWORD: &str = "hunter2-of-nats";
 
@@ -53,7 +53,9 @@ async fn a_system_that_works_has_no_problem_and_the_log_is_compared_with_the_con
     let key = SigningKey::ed("ed-2026");
     let issuer = JwksServer::start(&[&key]).await;
     let url = nats.url().replace("nats://", &format!("nats://bob:{PASSWORD}@"));
-    let settings = Settings::new()
+    let collector = Collector::start().await;
+    let settings = collector
+        .settings(Settings::new())
         .set("nats.urls", &url)
         .rooms(&rooms)
         .mongo(&mongod)
@@ -77,6 +79,7 @@ async fn a_system_that_works_has_no_problem_and_the_log_is_compared_with_the_con
         ("mongodb", "the disk "),
         ("room server", "answers within"),
         ("issuer keys", "ed-2026"),
+        ("collector", "takes spans"),
         ("clocks", "NATS ("),
         ("clocks", "MongoDB ("),
     ] {

@@ -161,6 +161,23 @@ fn the_cluster_in_kubernetes_has_the_projects_configuration_of_nats() {
 }
 
 #[test]
+fn the_cluster_on_one_machine_has_every_login_of_nats() {
+    let run = read("deploy/cluster/run");
+    let logins = run.lines().find_map(|line| line.strip_prefix("logins=(")?.strip_suffix(')'));
+    let permissions = read("deploy/nats/permissions.conf");
+    let users = permissions.lines().filter_map(|line| line.trim().strip_prefix("user: ")?.split(',').next());
+    assert_eq!(logins.unwrap().split(' ').collect::<Vec<_>>(), users.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_script_of_bash_can_be_parsed() {
+    for script in ["deploy/cluster/run", "deploy/cluster/configure.sh", "deploy/release"] {
+        let output = Command::new("bash").arg("-n").arg(root().join(script)).output().unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn every_command_has_a_man_page() {
     let folder = Folder::new("man");
     let status = Command::new(env!("CARGO_BIN_EXE_chatting-server")).arg("man").arg(folder.path()).status().unwrap();

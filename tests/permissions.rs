@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::{ConnectOptions, Event};
 use chatting_server::play::{self, Options, Target};
+use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -19,14 +20,14 @@ const SOON: Duration = Duration::from_secs(30);
 
 const PERMISSIONS: &str = include_str!("../deploy/nats/permissions.conf");
 
-const ROLES: [&str; 6] = ["ingest", "delivery", "archiver", "setup", "operator", "observer"];
+const LOGINS: [&str; 8] = ["ingest", "delivery", "archiver", "setup", "operator", "observer", "backup", "restore"];
 
 fn password(user: &str) -> String {
     format!("hunter2-of-{user}")
 }
 
 async fn nats() -> NatsServer {
-    let variables = ROLES.map(|user| (format!("NATS_{}_PASSWORD", user.to_uppercase()), password(user)));
+    let variables = LOGINS.map(|user| (format!("NATS_{}_PASSWORD", user.to_uppercase()), password(user)));
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let included = [("permissions.conf", PERMISSIONS)];
     NatsServer::start_configured("\ninclude ./permissions.conf\n", &included, &variables).await
@@ -198,7 +199,7 @@ async fn every_role_is_refused_what_is_not_its_own() {
     let nats = &nats().await;
     let (is_done, said) = command(&with_login(&Settings::new(), nats, "setup"), &["setup"]);
     assert!(is_done, "{said}");
-    let refused: [(&str, &[&[&str]]); 6] = [
+    let refused: [(&str, &[&[&str]]); 8] = [
         (
             "ingest",
             &[
@@ -220,6 +221,11 @@ async fn every_role_is_refused_what_is_not_its_own() {
         ),
         ("setup", &[&READER, &["chat.0", "$KV.decisions.x", "cursors", "$JS.API.STREAM.DELETE.CHAT_0"]]),
         ("operator", &[&STREAMS, &READER, &["chat.0", "$KV.decisions.x", "cursors", "$JS.API.STREAM.PURGE.CHAT_0"]]),
+        ("backup", &[&STREAMS[..4], &STREAMS[5..], &READER, &TICKETS, &["chat.0", "$KV.decisions.x", "cursors"]]),
+        (
+            "restore",
+            &[&STREAMS[..2], &STREAMS[3..5], &READER[..3], &TICKETS, &["chat.0", "$KV.decisions.x", "cursors"]],
+        ),
         (
             "observer",
             &[
@@ -244,4 +250,50 @@ async fn every_role_is_refused_what_is_not_its_own() {
     }
     let stranger = async_nats::connect(nats.url()).await;
     assert!(stranger.is_err(), "without a login nobody connects");
+}
+
+/// A connection with the login, which gets its answers where the login may subscribe.
+async fn connection(nats: &NatsServer, user: &str) -> async_nats::Client {
+    let options = ConnectOptions::with_user_and_password(user.to_owned(), password(user));
+    options.custom_inbox_prefix(format!("_INBOX.{user}")).connect(nats.url()).await.unwrap()
+}
+
+/// Asks as the command `nats` does.
+async fn ask(client: &async_nats::Client, subject: &str, body: impl Into<Vec<u8>>) -> serde_json::Value {
+    let answer = client.request(subject.to_owned(), body.into().into()).await.unwrap().payload;
+    if answer.is_empty() { serde_json::Value::Null } else { serde_json::from_slice(&answer).unwrap() }
+}
+
+#[tokio::test]
+async fn a_bucket_is_backed_up_and_restored_by_logins_for_that_alone() {
+    let nats = &nats().await;
+    let (is_done, said) = command(&with_login(&Settings::new(), nats, "setup"), &["setup"]);
+    assert!(is_done, "{said}");
+    ask(&connection(nats, "ingest").await, "$KV.decisions.kept", "a ban").await;
+
+    let backup = connection(nats, "backup").await;
+    let inbox = backup.new_inbox();
+    let mut parts = backup.subscribe(inbox.clone()).await.unwrap();
+    let request = json!({ "deliver_subject": inbox, "chunk_size": 1_024 }).to_string();
+    let of_backup = ask(&backup, "$JS.API.STREAM.SNAPSHOT.KV_decisions", request).await;
+    let mut snapshot = Vec::new();
+    while let Some(part) = parts.next().await.filter(|part| !part.payload.is_empty()) {
+        snapshot.push(part.payload.to_vec());
+        if let Some(reply) = part.reply {
+            backup.publish(reply, "".into()).await.unwrap();
+        }
+    }
+    assert!(!snapshot.is_empty(), "{of_backup}");
+
+    let restore = connection(nats, "restore").await;
+    let removed = ask(&restore, "$JS.API.STREAM.DELETE.KV_decisions", "").await;
+    assert_eq!(removed["success"], true, "{removed}");
+    let request = json!({ "config": of_backup["config"], "state": of_backup["state"] }).to_string();
+    let begun = ask(&restore, "$JS.API.STREAM.RESTORE.KV_decisions", request).await;
+    let to = begun["deliver_subject"].as_str().unwrap();
+    for part in snapshot {
+        ask(&restore, to, part).await;
+    }
+    let restored = ask(&restore, to, "").await;
+    assert_eq!(restored["state"]["messages"], 1, "{restored}");
 }

@@ -9,7 +9,7 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use conf::{Address, Problem};
 use parking_lot::RwLock;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use tokio::time::{Instant, sleep};
@@ -101,7 +101,9 @@ impl Collector {
     async fn attempt(&self, export: Bytes, timeout: Duration) -> Result<u64, Refused> {
         let headers = self.headers.0.read().clone();
         let request = self.client.post(self.traces.url().clone()).headers(headers).timeout(timeout);
-        let answer = request.header(CONTENT_TYPE, "application/x-protobuf").body(export).send().await;
+        // Of an empty export too, which otherwise has no length: some servers answer that with 411.
+        let request = request.header(CONTENT_LENGTH, export.len()).header(CONTENT_TYPE, "application/x-protobuf");
+        let answer = request.body(export).send().await;
         match answer {
             Ok(answer) if answer.status().is_success() => Ok(rejected(answer).await),
             Ok(answer) => {

@@ -145,6 +145,9 @@ async fn take(State(state): State<Arc<Exports>>, headers: HeaderMap, body: Bytes
     if headers.get(header::CONTENT_TYPE).is_none_or(|value| value != "application/x-protobuf") {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
+    if !headers.contains_key(header::CONTENT_LENGTH) {
+        return StatusCode::LENGTH_REQUIRED.into_response();
+    }
     let Ok(export) = ExportTraceServiceRequest::decode(body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };

@@ -4,3 +4,4 @@ mod expiry;
 mod listeners;
 mod mongodb;
 pub(crate) mod nats;
+mod routes;

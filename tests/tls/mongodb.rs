@@ -64,12 +64,11 @@ async fn a_mongod_that_wants_certificates_gets_the_archivers_and_takes_no_client
     assert!(refused.has("mongodb", "problem", "no primary can be reached"), "{}", refused.output);
 }
 
-/// The role that docs/operations/security.md gives the archiver.
+/// The role that deploy/mongodb and docs/operations/security.md give the archiver.
 fn documented_role() -> Document {
-    let page = include_str!("../../docs/operations/security.md");
-    let (_, from) = page.split_once("<!-- the archiver's role -->").expect("the page has the role");
-    let json = from.split("```").nth(1).unwrap().trim_start_matches("json").trim();
-    let value: serde_json::Value = serde_json::from_str(json).unwrap();
+    let role = include_str!("../../deploy/mongodb/archiver-role.json");
+    assert!(include_str!("../../docs/operations/security.md").contains(role), "the page shows another role");
+    let value: serde_json::Value = serde_json::from_str(role).unwrap();
     ::mongodb::bson::serialize_to_document(&value).unwrap()
 }
 

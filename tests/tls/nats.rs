@@ -108,8 +108,8 @@ async fn a_handshake_comes_first_where_the_servers_want_that() {
 async fn a_server_with_the_deployments_tls_and_logins_serves_a_role() {
     let authority = Authority::new();
     let issued = authority.issue("nats", &["127.0.0.1"]);
-    let passwords =
-        ["INGEST", "DELIVERY", "ARCHIVER", "SETUP", "OPERATOR", "OBSERVER"].map(|user| format!("NATS_{user}_PASSWORD"));
+    let logins = ["INGEST", "DELIVERY", "ARCHIVER", "SETUP", "OPERATOR", "OBSERVER", "BACKUP", "RESTORE"];
+    let passwords = logins.map(|user| format!("NATS_{user}_PASSWORD"));
     let mut variables: Vec<(&str, &str)> = passwords.iter().map(|name| (name.as_str(), "hunter2")).collect();
     let ca = authority.file();
     variables.extend([("NATS_TLS_CERT", &*issued.cert), ("NATS_TLS_KEY", &issued.key), ("NATS_TLS_CA", &ca)]);

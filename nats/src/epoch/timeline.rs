@@ -56,6 +56,9 @@ impl Timeline {
 
     /// The timeline that a stream's metadata records. `created`: when the stream was created, in nanoseconds since
     /// 1970. A stream that was recreated with the metadata of another one has its own timeline.
+    ///
+    /// A cluster that restores a stream gives it another creation time when its servers restart. A loss that was recorded
+    /// after the creation is of this stream in any case, so its timeline stays.
     pub(crate) fn recorded(created: u64, metadata: Option<&String>) -> Timeline {
         let parse = |text: &String| -> Option<Vec<Segment>> {
             let segments = text.split(',').map(|segment| {
@@ -65,7 +68,7 @@ impl Timeline {
             segments.collect()
         };
         match metadata.and_then(parse) {
-            Some(segments) if is_sound(&segments) && segments[0] == (Segment { epoch: created, first: 0 }) => {
+            Some(segments) if is_sound(&segments) && segments[0].first == 0 && is_of(created, &segments) => {
                 Timeline { segments }
             }
             _ => Timeline::new(created),
@@ -138,6 +141,11 @@ impl Timeline {
             _ => Standing::Here(position),
         }
     }
+}
+
+/// Whether the stream with that creation time has the recorded epochs.
+fn is_of(created: u64, segments: &[Segment]) -> bool {
+    segments[0].epoch == created || segments.get(1).is_some_and(|loss| created < loss.epoch)
 }
 
 fn is_sound(segments: &[Segment]) -> bool {
@@ -291,11 +299,21 @@ mod tests {
     }
 
     #[test]
+    fn a_creation_time_that_a_restart_changes_before_the_first_loss_changes_no_position() {
+        let text = timeline().to_string();
+        for created in [9, 11, 19] {
+            assert_eq!(Timeline::recorded(created, Some(&text)), timeline());
+        }
+    }
+
+    #[test]
     fn a_timeline_survives_its_text_and_belongs_to_one_stream() {
         let text = timeline().to_string();
         assert_eq!(text, "a@0,14@49,1e@60");
         assert_eq!(Timeline::recorded(10, Some(&text)), timeline());
-        assert_eq!(Timeline::recorded(11, Some(&text)), Timeline::new(11), "a stream that was made anew");
+        for made_anew in [20, 25, 31] {
+            assert_eq!(Timeline::recorded(made_anew, Some(&text)), Timeline::new(made_anew));
+        }
         assert_eq!(Timeline::recorded(10, None), Timeline::new(10));
         for text in ["", "a", "a@", "a@0,", "a@1", "x@0", "a@0,9@5", "a@0,14@0", "a@0,14@9,1e@9", "a@0,14@9,14@12"] {
             assert_eq!(Timeline::recorded(10, Some(&text.to_owned())), Timeline::new(10), "{text}");
