@@ -142,6 +142,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     rules::settings_end: "... and not refused a second after the setting was undone",
     roles::moderators_may_decide: "a moderator of the room may decide a second after the appointment",
     roles::others_may_not_decide: "... and a second after the dismissal no more",
+    roles::presenters_may_decide: "presenters may decide in their rooms, also about moderators, and the scope everywhere",
     warnings::warnings_reach_their_user: "answers to a user have the warning until one was sent, and no others have it",
     notes::notes_are_as_written: "notes on a user are listed until they are deleted, and reach nobody else",
     time::drains_in_time: "everything accepted reaches its places soon after the last fault",
