@@ -18,6 +18,7 @@ mod places;
 mod positions;
 mod presence;
 mod presenters;
+mod previews;
 mod readers;
 mod refusing;
 mod reports;
@@ -124,6 +125,10 @@ pub const INVARIANTS: &[Invariant] = invariants![
     sweeps::ends_of_sweeps_are_told_whole: "... and its end as the restoration of each, if nothing else deletes it",
     refusing::sweeps_refuse: "a post that a sweep refuses is refused within a second",
     refusing::sweeps_stop_refusing: "... and not refused a second after the sweep was undone or over",
+    refusing::sweeps_hold: "a post that a sweep holds waits for a moderator, on every node within a second",
+    refusing::sweeps_stop_holding: "... and a post waits only for a sweep in force, or because the hook holds it",
+    previews::dry_runs_are_true: "a dry run lists the messages that the sweep would delete, and no other",
+    previews::new_accounts_are_found: "a sweep of new accounts is about the viewers who first wrote a short while ago",
     decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was requested",
     decisions::decided_is_in_the_audit: "... and once in the archive and in the moderators' list",
     decisions::no_decision_is_invented: "log, archive, lists and sockets have only requested decisions, none refused",
