@@ -18,6 +18,7 @@ mod places;
 mod positions;
 mod presence;
 mod presenters;
+mod previews;
 mod readers;
 mod refusing;
 mod reports;
@@ -124,6 +125,10 @@ pub const INVARIANTS: &[Invariant] = invariants![
     sweeps::ends_of_sweeps_are_told_whole: "... and its end as the restoration of each, if nothing else deletes it",
     refusing::sweeps_refuse: "a post that a sweep refuses is refused within a second",
     refusing::sweeps_stop_refusing: "... and not refused a second after the sweep was undone or over",
+    refusing::sweeps_hold: "a post that a sweep holds waits for a moderator, on every node within a second",
+    refusing::sweeps_stop_holding: "... and a post waits only for a sweep in force, or because the hook holds it",
+    previews::dry_runs_are_true: "a dry run lists the messages that the sweep would delete, and no other",
+    previews::new_accounts_are_found: "a sweep of new accounts is about the viewers who first wrote a short while ago",
     decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was requested",
     decisions::decided_is_in_the_audit: "... and once in the archive and in the moderators' list",
     decisions::no_decision_is_invented: "log, archive, lists and sockets have only requested decisions, none refused",
@@ -142,6 +147,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     rules::settings_end: "... and not refused a second after the setting was undone",
     roles::moderators_may_decide: "a moderator of the room may decide a second after the appointment",
     roles::others_may_not_decide: "... and a second after the dismissal no more",
+    roles::presenters_may_decide: "presenters may decide in their rooms, also about moderators, and the scope everywhere",
     warnings::warnings_reach_their_user: "answers to a user have the warning until one was sent, and no others have it",
     notes::notes_are_as_written: "notes on a user are listed until they are deleted, and reach nobody else",
     time::drains_in_time: "everything accepted reaches its places soon after the last fault",

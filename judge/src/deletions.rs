@@ -87,6 +87,8 @@ pub struct Posted {
     pub sent: Timestamp,
     /// The text.
     pub text: String,
+    /// Its flags.
+    pub flags: Vec<String>,
     /// Whether the author was a viewer there.
     pub is_viewers: bool,
     /// Whether a moderator released it.
@@ -182,7 +184,7 @@ pub(crate) fn standing<'c, C: AsRef<Change>>(changes: impl IntoIterator<Item = &
 
 /// Whether the message, sent in the time of the sweep, meets its conditions.
 pub(crate) fn matches(swept: &Swept, posted: &Posted) -> bool {
-    let Swept { texts, similarity, users, .. } = swept;
+    let Swept { texts, similarity, users, label, .. } = swept;
     let is_about_author = match users {
         Some(users) => users.contains(&posted.user),
         None => posted.is_viewers,
@@ -192,7 +194,8 @@ pub(crate) fn matches(swept: &Swept, posted: &Posted) -> bool {
         text.eq_ignore_ascii_case(&posted.text)
             || similarity.is_some_and(|percent| are_similar(text, &posted.text, percent.into()))
     };
-    is_about_author && texts.as_ref().is_none_or(|texts| texts.iter().any(is_meant))
+    let is_flagged_so = label.as_ref().is_none_or(|label| posted.flags.contains(label));
+    is_about_author && is_flagged_so && texts.as_ref().is_none_or(|texts| texts.iter().any(is_meant))
 }
 
 /// Whether twice the number of common pairs of characters is at least that part of the number of all pairs.
@@ -227,7 +230,8 @@ mod tests {
 
     fn posted(message: EventId, user: i64, sent: i64, text: &str) -> Posted {
         let (sent, text) = (second(sent), text.to_owned());
-        Posted { message, user, sent, text, is_viewers: user != 42, is_released: false }
+        let flags = vec!["rude".to_owned()];
+        Posted { message, user, sent, text, flags, is_viewers: user != 42, is_released: false }
     }
 
     fn deletion(deletions: &Deletions, message: EventId) -> Option<EventId> {
@@ -267,8 +271,7 @@ mod tests {
     fn sweep(texts: Option<&[&str]>, users: Option<&[i64]>) -> Effect {
         let texts = texts.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
         let users = users.map(<[i64]>::to_vec);
-        let (refuses_for, refuses_until) = (None, None);
-        let swept = Swept { texts, similarity: None, users, seconds_back: 10, refuses_for, refuses_until };
+        let swept = Swept { texts, users, seconds_back: 10, ..Swept::default() };
         Effect::Sweep { swept, at: second(20) }
     }
 
@@ -283,6 +286,18 @@ mod tests {
             ("a", "a", 50, false),
         ] {
             assert_eq!(are_similar(one, other, percent), expected, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn a_sweep_by_a_label_deletes_what_has_it() {
+        for (label, deletes) in [("rude", true), ("link", false)] {
+            let [message, by_label] = [(); 2].map(|()| EventId::new());
+            let swept = Swept { label: Some(label.to_owned()), seconds_back: 10, ..Swept::default() };
+            let mut deletions = Deletions::default();
+            deletions.post(posted(message, 7, 15, "raid"));
+            deletions.decide(by_label, Effect::Sweep { swept, at: second(20) });
+            assert_eq!(deletion(&deletions, message), deletes.then_some(by_label), "{label}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Moderators of rooms: the platform appoints and dismisses them. They have no scope, and decide all the time, so that
+//! Moderators of rooms: the platform, or the room's presenter, appoints and dismisses them. They have no scope, and decide all the time, so that
 //! many of their decisions must be refused. They do not post, and nobody bans them.
 
 use std::time::Duration;
@@ -8,6 +8,7 @@ use judge::history::Decided;
 use tokio_util::sync::CancellationToken;
 
 use crate::moderators::{Caller, FIRST_MODERATOR, Moderators};
+use crate::platform::Asks;
 
 /// The first of these users. One for each room.
 const FIRST_APPOINTED: i64 = FIRST_MODERATOR + 30;
@@ -25,7 +26,7 @@ impl Moderators {
     /// Appoints and dismisses until the stop.
     pub(crate) async fn appoint(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut rng = Rng::with_seed(self.seed ^ 0xa99);
-        self.undoing(stop, 500..3_000, &mut rng, |rng| {
+        self.undoing(stop, 500..3_000, Asks::PlatformOrPresenter, &mut rng, |rng| {
             let room = rng.i64(1..=self.rooms.min(ROOMS));
             let user = FIRST_APPOINTED + room;
             (Some(room), user.to_string(), APPOINTED_MS, Decided::Appoint { user }, Decided::Dismiss { user })

@@ -119,6 +119,15 @@ impl Told {
         }
     }
 
+    /// The flags of a message.
+    fn flags(&self) -> &[String] {
+        match &self.body {
+            Some(Body::MessagePosted(posted)) => &posted.flags,
+            Some(Body::MessageReleased(released)) => &released.posted.flags,
+            _ => &[],
+        }
+    }
+
     fn is_message(&self) -> bool {
         self.said().is_some()
     }
@@ -158,6 +167,7 @@ fn deletions(room: &[Told]) -> Deletions {
                 user: user.idx.get(),
                 sent: told.sent,
                 text: text.to_owned(),
+                flags: told.flags().to_vec(),
                 is_viewers: user.role == Role::Viewer,
                 is_released: matches!(told.body, Some(Body::MessageReleased(_))),
             }),

@@ -82,6 +82,14 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Asks what a sweep would delete.
+    pub(crate) async fn preview(&self, url: String, body: &Value) -> anyhow::Result<raids::Preview> {
+        let request = self.client.post(url).bearer_auth(&self.token).json(body);
+        Ok(request.send().await?.error_for_status()?.json().await?)
+    }
+}
+
 impl Moderators {
     /// Makes decisions until the stop.
     pub(crate) async fn decide(&self, number: i64, stop: &CancellationToken) -> anyhow::Result<()> {

@@ -29,11 +29,20 @@ const SETTINGS: [(&str, &str); 4] =
 /// The decisions to undo, each with its time.
 type Undo = BTreeMap<(Option<i64>, String), (Instant, Decided)>;
 
+/// Who asks for decisions that are undone later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// The platform, by its scope.
+    Platform,
+    /// The platform or the room's presenter, who has no scope.
+    PlatformOrPresenter,
+}
+
 impl Moderators {
     /// Bans from every room until the stop.
     pub(crate) async fn ban_everywhere(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut rng = Rng::with_seed(self.seed ^ 0xba4);
-        self.undoing(stop, 1_000..4_000, &mut rng, |rng| {
+        self.undoing(stop, 1_000..4_000, Asks::Platform, &mut rng, |rng| {
             let user = FIRST + OFFENDERS + rng.i64(0..BANNED);
             (None, user.to_string(), BAN_MS, Decided::Ban { user, purge_seconds: None }, Decided::Unban { user })
         })
@@ -46,7 +55,7 @@ impl Moderators {
         if self.rooms < 2 {
             return Ok(());
         }
-        self.undoing(stop, 1_000..5_000, &mut rng, |rng| {
+        self.undoing(stop, 1_000..5_000, Asks::Platform, &mut rng, |rng| {
             let (room, (setting, value)) = (rng.i64(2..=self.rooms), SETTINGS[rng.usize(..SETTINGS.len())]);
             let to = |value: &str| Decided::Configure { setting: setting.to_owned(), value: value.to_owned() };
             (Some(room), setting.to_owned(), SET_MS, to(value), to("null"))
@@ -60,10 +69,17 @@ impl Moderators {
         &self,
         stop: &CancellationToken,
         pause: std::ops::Range<u64>,
+        asks: Asks,
         rng: &mut Rng,
         choose: impl Fn(&mut Rng) -> (Option<i64>, String, std::ops::Range<u64>, Decided, Decided),
     ) -> anyhow::Result<()> {
-        let caller = Caller::with_scope(PLATFORM)?;
+        let platform = Caller::with_scope(PLATFORM)?;
+        let presenters = (1..=self.rooms).map(Caller::of_user).collect::<anyhow::Result<Vec<Caller>>>()?;
+        let caller = |room: Option<i64>, rng: &mut Rng| {
+            let place = room.and_then(|room| usize::try_from(room - 1).ok());
+            let presenter = place.and_then(|place| presenters.get(place));
+            presenter.filter(|_| asks == Asks::PlatformOrPresenter && rng.bool()).unwrap_or(&platform)
+        };
         let mut undo = Undo::new();
         loop {
             let pause = Duration::from_millis(rng.u64(pause.clone()));
@@ -73,7 +89,7 @@ impl Moderators {
             let ripe = undo.iter().find(|(_, (until, _))| *until < Instant::now());
             if let Some((key, (_, end))) = ripe.map(|(key, value)| (key.clone(), value.clone())) {
                 // The outcome is unknown: it is undone until that succeeds.
-                let answer = self.ask(&caller, key.0, end, rng).await;
+                let answer = self.ask(caller(key.0, rng), key.0, end, rng).await;
                 if !matches!(answer, Answer::Unknown(_) | Answer::Refused { status: 0 | 503, .. }) {
                     undo.remove(&key);
                 }
@@ -83,7 +99,7 @@ impl Moderators {
             if undo.contains_key(&(room, about.clone())) {
                 continue;
             }
-            let answer = self.ask(&caller, room, decided, rng).await;
+            let answer = self.ask(caller(room, rng), room, decided, rng).await;
             if !matches!(answer, Answer::Refused { .. }) {
                 let until = Instant::now() + Duration::from_millis(rng.u64(holds));
                 undo.insert((room, about), (until, end));

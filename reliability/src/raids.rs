@@ -8,8 +8,9 @@ use std::time::Duration;
 use chat::EventId;
 use fastrand::Rng;
 use futures_util::future::join_all;
-use judge::history::{Decided, Surface, Swept};
+use judge::history::{Decided, MessageObservation, Surface, Swept};
 use reqwest::Client;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,13 @@ const FIRST_SWEEPER: i64 = FIRST_MODERATOR + 90;
 
 /// The users of raids. They write nothing else, and nobody bans or erases them.
 const RAIDERS: std::ops::Range<i64> = 5_000..5_006;
+
+/// The first of the users of raids who have never written before, and their number in each.
+const FIRST_NEW: i64 = 6_000;
+const NEW: i64 = RAIDERS.end - RAIDERS.start;
+
+/// The flag of a message about which the review hook could not be asked.
+const UNREVIEWED: &str = "review.unavailable";
 
 /// The number of texts of a raid.
 const TEXTS: u64 = 3;
@@ -40,13 +48,20 @@ const ENDED_MS: std::ops::Range<u64> = 1_100..2_000;
 
 /// The body of a request for a sweep.
 pub(crate) fn request(swept: &Swept, reason: &str) -> Value {
-    let Swept { texts, similarity, users, seconds_back, refuses_for, .. } = swept;
+    let Swept { texts, similarity, users, first_seen, label, seconds_back, refuses_for, holds_for, .. } = swept;
     let mut rule = Map::new();
     rule.extend(texts.as_ref().map(|texts| ("texts".to_owned(), json!(texts))));
     let similarity = similarity.map(|percent| f64::from(percent) / 100.0);
     rule.extend(similarity.map(|similarity| ("similarity".to_owned(), json!(similarity))));
     rule.extend(users.as_ref().map(|users| ("users".to_owned(), json!(users))));
-    json!({ "rule": rule, "secondsBack": seconds_back, "secondsForward": refuses_for, "reason": reason })
+    rule.extend(first_seen.map(|seconds| ("firstSeenSeconds".to_owned(), json!(seconds))));
+    rule.extend(label.as_ref().map(|label| ("label".to_owned(), json!(label))));
+    let mut body = json!({ "rule": rule, "secondsBack": seconds_back, "reason": reason });
+    if let Some(seconds) = refuses_for.or(*holds_for) {
+        body["secondsForward"] = json!(seconds);
+        body["forward"] = json!(if holds_for.is_some() { "hold" } else { "refuse" });
+    }
+    body
 }
 
 /// A message of a raid.
@@ -74,10 +89,14 @@ impl Moderators {
             let mut forks: Vec<Rng> = waves.iter().map(|_| rng.fork()).collect();
             let (of_first, of_late) = forks.split_at_mut(first.len());
             let posted: Vec<EventId> = post_all(viewers, &client, room, first, of_first).await;
-            if let Some(target) = rng.choice(&posted).copied().filter(|_| rng.u32(..3) == 0) {
+            if let Some(target) = rng.choice(&posted).copied().filter(|_| rng.bool()) {
                 self.ask(&sweepers[0], Some(room), Decided::Delete { target }, &mut rng).await;
             }
             let [one, other] = [(); 2].map(|()| swept(raid, &mut rng));
+            // The first of them always, so that even a short run has some.
+            if raid < 6 || rng.bool() {
+                self.preview(&sweepers[1], room, &one, &mut rng).await;
+            }
             let (by_two, mut fork) = (rng.u32(..3) == 0, rng.fork());
             let (_, one, other) = tokio::join!(
                 post_all(viewers, &client, room, late, of_late),
@@ -106,7 +125,7 @@ impl Moderators {
     fn wave(&self, viewers: &Viewers, room: i64, raid: u64, wave: u64) -> Wave {
         let post = viewers.posts.fetch_add(1, Ordering::Relaxed);
         // The presenter says the same, and no sweep by a text is about that.
-        let user = if wave == 1 { room } else { RAIDERS.start + wave as i64 % (RAIDERS.end - RAIDERS.start) };
+        let user = if wave == 1 { room } else { raider(raid, wave as i64) };
         Wave { post, user, text: spelled(&text(raid, wave % TEXTS), wave) }
     }
 
@@ -118,6 +137,25 @@ impl Moderators {
         }
     }
 
+    /// A dry run of a sweep.
+    async fn preview(&self, caller: &Caller, room: i64, swept: &Swept, rng: &mut Rng) {
+        // Who is new is not known before the sweep is made.
+        if swept.first_seen.is_some() {
+            return;
+        }
+        let (preview, node) = (self.decisions.fetch_add(1, Ordering::Relaxed), rng.usize(..self.ingest.len()));
+        // No decision has this reason.
+        let mut body = request(swept, &format!("dry-run-{preview}"));
+        body["dryRun"] = json!(true);
+        let (swept, from) = (swept.clone(), format!("ingest-{node}"));
+        self.recorder.note(MessageObservation::Previews { preview, node: from, room, swept }.into());
+        let url = format!("{}/v1/rooms/{room}/sweeps", self.ingest[node]);
+        if let Ok(Preview { messages, complete, latest }) = caller.preview(url, &body).await {
+            let latest = latest.into_iter().map(|message| message.id).collect();
+            self.recorder.note(MessageObservation::Previewed { preview, messages, complete, latest }.into());
+        }
+    }
+
     async fn undo(&self, caller: &Caller, room: i64, sweep: Option<EventId>, rng: &mut Rng) {
         if let Some(target) = sweep {
             self.ask(caller, Some(room), Decided::Unsweep { target }, rng).await;
@@ -125,9 +163,35 @@ impl Moderators {
     }
 }
 
-/// One of the texts of a raid. No other post has it.
+/// The answer to a dry run.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Preview {
+    messages: usize,
+    complete: bool,
+    latest: Vec<Previewed>,
+}
+
+/// A message in it.
+#[derive(Debug, Deserialize)]
+struct Previewed {
+    id: EventId,
+}
+
+/// Whether nobody who writes in the raid has written before.
+fn is_of_new_accounts(raid: u64) -> bool {
+    raid % 3 == 2
+}
+
+fn raider(raid: u64, wave: i64) -> i64 {
+    let first = if is_of_new_accounts(raid) { FIRST_NEW + raid as i64 * NEW } else { RAIDERS.start };
+    first + wave % NEW
+}
+
+/// One of the texts of a raid. No other post has it. The review hook does not answer to the last of them, which gets a
+/// flag for that.
 fn text(raid: u64, number: u64) -> String {
-    format!("raid {raid} of club {number}")
+    let end = if number + 1 == TEXTS { " #37" } else { "" };
+    format!("raid {raid} of club {number}{end}")
 }
 
 /// The text with other letters in upper case for each number below 256.
@@ -145,16 +209,23 @@ fn spelled(text: &str, number: u64) -> String {
 
 /// A rule against the raid.
 fn swept(raid: u64, rng: &mut Rng) -> Swept {
-    let texts = (rng.u32(..4) > 0).then(|| (0..rng.u64(1..=TEXTS)).map(|number| text(raid, number)).collect());
+    // The first sweeps are about all texts, so that even a short run has posts that they refuse or hold.
+    let count = if raid < 4 { TEXTS } else { rng.u64(1..=TEXTS) };
+    let texts = (raid < 4 || rng.u32(..4) > 0).then(|| (0..count).map(|number| text(raid, number)).collect());
     let names_users = texts.is_none() || rng.u32(..4) == 0;
-    let users = names_users.then(|| (RAIDERS.start..RAIDERS.start + rng.i64(1..5)).collect());
+    let users = names_users.then(|| (0..rng.i64(1..5)).map(|wave| raider(raid, wave)).collect());
     // Some reach back into the raid only in part, and those by users alone into earlier raids.
     let seconds_back = if rng.u32(..4) == 0 { 1 } else { rng.u32(5..120) };
     // 90 %: the texts of one raid are similar, and to those of some others. 80 %: of most others, too.
     let similarity = texts.as_ref().and_then(|_| rng.choice([None, None, Some(90), Some(80)]).flatten());
+    let first_seen = (is_of_new_accounts(raid) && texts.is_some()).then(|| rng.u32(3..6));
+    let users = users.filter(|_| first_seen.is_none());
+    let label = (raid > 2 && rng.u32(..4) == 0 && first_seen.is_none()).then(|| UNREVIEWED.to_owned());
     // The first of them always, so that even a short run has some.
-    let refuses_for = (raid < 4 || rng.u32(..3) == 0).then(|| rng.u32(2..8));
-    Swept { texts, similarity, users, seconds_back, refuses_for, refuses_until: None }
+    let forward = (raid < 6 || rng.u32(..2) == 0).then(|| rng.u32(2..8));
+    // In turn.
+    let (refuses_for, holds_for) = if raid % 2 == 1 { (forward, None) } else { (None, forward) };
+    Swept { texts, similarity, users, first_seen, label, seconds_back, refuses_for, holds_for, ..Swept::default() }
 }
 
 /// Posts the messages at once. Returns the ids of those that were accepted.

@@ -44,6 +44,8 @@ struct Said {
     swept: Option<Swept>,
     /// The `replyTo`, the attributes and the emotes of a message.
     extras: Option<String>,
+    /// The flags of a message.
+    flags: Vec<String>,
     /// When a hold ends.
     until: Option<Timestamp>,
 }
@@ -53,7 +55,8 @@ impl Said {
         let attributes = posted.attributes.map(|attributes| Value::Object(attributes.members()));
         let emotes = posted.emotes.and_then(|emotes| serde_json::to_value(emotes).ok());
         let extras = extras(posted.reply_to, attributes.as_ref(), emotes.as_ref());
-        Said { user: Some(posted.user.idx.get()), text: Some(posted.text), extras, ..Said::default() }
+        let (user, flags) = (Some(posted.user.idx.get()), posted.flags);
+        Said { user, text: Some(posted.text), extras, flags, ..Said::default() }
     }
 
     fn of(entry: &Entry) -> Said {
@@ -151,7 +154,7 @@ pub(crate) async fn read(
     let mut last: BTreeMap<i64, Position> = BTreeMap::new();
     let mut seen = HashSet::new();
     for entry in log(&system.config.nats).await? {
-        let Said { user, text, target, reason, purge_seconds, swept, extras, until } = Said::of(&entry);
+        let Said { user, text, target, reason, purge_seconds, swept, extras, flags, until } = Said::of(&entry);
         let room = entry.presenter.map(PresenterIdx::get);
         // Readers ignore copies.
         let is_told = is_shown(&entry) && ReaderView::Presenter.shows(entry.kind.as_str());
@@ -165,6 +168,9 @@ pub(crate) async fn read(
             recorder.note(Observation::Message(MessageObservation::HoldEnds { hold: id, until }));
         } else if let Some(extras) = extras {
             recorder.note(Observation::Message(MessageObservation::Attached { seen: SeenAt::Log, id, extras }));
+        }
+        if !flags.is_empty() {
+            recorder.note(Observation::Message(MessageObservation::Flagged { id, flags }));
         }
         recorder.note(Observation::Logged {
             room,

@@ -31,6 +31,13 @@ struct Trace {
     accepted: Accepted,
     presenter: State,
     archived: State,
+    deleted: Option<Deletion>,
+}
+
+/// The deletion that hides a message.
+#[derive(Debug, Deserialize)]
+struct Deletion {
+    decision: EventId,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,7 +68,8 @@ pub(crate) async fn trace(
         let Some((room, id)) = latest.any(&mut rng) else { continue };
         let archiver = &system.archivers[rng.usize(..system.archivers.len())];
         // A node that is down, or a message that is not known yet, has no trace.
-        let Ok(Trace { accepted, presenter, archived }) = ask(&client, archiver, room, id).await else { continue };
+        let Ok(trace) = ask(&client, archiver, room, id).await else { continue };
+        let Trace { accepted, presenter, archived, deleted } = trace;
         let is_archived = archived.state == "archived";
         let found = if is_archived { find(&archive, room, id).await.ok() } else { None };
         recorder.note(Observation::Message(MessageObservation::Traced {
@@ -70,6 +78,7 @@ pub(crate) async fn trace(
             position: accepted.position,
             presenter: presenter.state,
             archived: is_archived,
+            deleted: deleted.map(|deletion| deletion.decision),
             found,
         }));
     }

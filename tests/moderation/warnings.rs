@@ -1,6 +1,6 @@
 //! Warnings: the answer to the user's next post carries one, through any node, and moderators see that it was sent.
 
-use chat::{Body, ErasureMode, Event, Role as Of, User, UserErased, UserIdx};
+use chat::{Body, ErasureMode, Event, EventId, PresenterIdx, Role as Of, User, UserErased, UserIdx, WarningSent};
 
 use super::lives_on::{let_the_log_age, until_kept};
 use super::*;
@@ -172,6 +172,49 @@ async fn warnings_outlive_the_log_and_so_does_that_they_were_sent() {
     assert!(known["sentAt"].is_string() && known["reason"] == "no links please", "{known}");
     world.nodes.push(later);
     world.is_sent(8).await;
+}
+
+/// It has loaded the saved warning, and cannot read the log, which has that the warning was sent.
+#[tokio::test]
+async fn a_node_that_is_starting_tells_nobody_a_warning_that_was_sent() {
+    // This login may read every bucket, and not the log.
+    let lines = r#"
+        authorization { users: [
+            { user: all, password: of-all }
+            { user: starting, password: of-starting, permissions: {
+                publish: { deny: ["$JS.API.CONSUMER.CREATE.CHAT_0", "$JS.API.CONSUMER.CREATE.CHAT_0.>"] }
+            } }
+        ] }
+    "#;
+    let (nats, rooms) = tokio::join!(NatsServer::start_configured(lines, &[], &[]), RoomServer::start());
+    let settings = settings(&nats, &rooms).set("nats.urls", &nats.url_of("all", "of-all"));
+    let node = Role::start("ingest", &settings).await;
+    let world = World { nodes: vec![node], _rooms: rooms, nats, settings, client: client() };
+    let warned = world.warn(&world.nodes[0], 7, "no links please").await;
+    until_kept(&world, 1).await;
+    // No node saves that it was sent.
+    world.nodes[0].kill();
+    let (room, target) = (PresenterIdx::try_from(PRESENTER).unwrap(), warned["id"].as_str().unwrap().parse().unwrap());
+    let sent = Body::WarningSent(WarningSent { user: UserIdx::try_from(7).unwrap(), target });
+    let sent = Event { id: EventId::of_sent(target), ..Event::now(room, sent) };
+    world.log().await.append(&sent).await.unwrap();
+
+    let cut_off = world.settings.clone().set("nats.urls", &world.nats.url_of("starting", "of-starting"));
+    let starting = Role::spawn("ingest", &cut_off);
+    starting.says("loaded 1 saved decisions").await;
+    let refused = eventually("the node answers", PATIENCE, async || {
+        let post = json!({ "text": different("what did I do?") });
+        let url = format!("{}/v1/rooms/{PRESENTER}/messages", starting.url());
+        let answer = world.client.post(url).bearer_auth(token(7, "nick")).json(&post).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.json::<Value>().await.unwrap()))
+    })
+    .await;
+
+    assert_eq!((refused.0, &refused.1["code"]), (503, &json!("log_unavailable")), "{refused:?}");
+    assert_eq!(refused.1.get("warning"), None, "{refused:?}");
+    // With the log it knows.
+    let whole = world.node().await;
+    assert_eq!(world.told(&whole, 7).await, None);
 }
 
 #[tokio::test]

@@ -16,9 +16,10 @@ fn is_untold(ruling: &Ruling) -> bool {
     ruling.reason.is_none() && (ruling.source == Source::Socket || is_forgotten && is_about_a_person(ruling.kind))
 }
 
-/// Whether the decision is a warning, a note or the end of one. The audit forgets what it says with the user.
+/// Whether the decision is a warning, a note or the end of one, or a sweep, which may name users. The audit forgets what
+/// it says with the user.
 fn is_about_a_person(kind: &str) -> bool {
-    ["user.warned", "warning.withdrawn", "note.added", "note.deleted"].contains(&kind)
+    ["user.warned", "warning.withdrawn", "note.added", "note.deleted", "room.swept"].contains(&kind)
 }
 
 /// Whether the node may leave the reason out: the decision is about every room or about a user who may be erased, or it
@@ -49,6 +50,12 @@ fn may_be_untold(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
             | Decided::Withdraw { user }
             | Decided::Note { user }
             | Decided::DeleteNote { user, .. } => is_erased(*user),
+            // Of the users whom sweeps name, only those of new accounts may be erased.
+            Decided::Sweep { swept } if ruling.source != Source::Socket => {
+                let logged = view.rulings.iter().filter(|it| it.source == Source::Log && it.id == ruling.id);
+                let mut named = logged.filter_map(|it| it.swept?.users.as_ref()).flatten();
+                swept.first_seen.is_some() && named.any(|user| is_erased(*user))
+            }
             // The node does not know whose messages a sweep is about.
             Decided::Sweep { .. } | Decided::Unsweep { .. } => {
                 view.erasures.values().any(|erasure| erasure.asked < ruling.line)

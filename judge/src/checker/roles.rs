@@ -1,4 +1,5 @@
-//! Moderators of rooms may decide while they are appointed, on every node, within a second.
+//! Moderators of rooms may decide while they are appointed, on every node, within a second. Presenters may always decide
+//! in their rooms, and who has the scope everywhere.
 
 use std::collections::HashMap;
 
@@ -86,6 +87,19 @@ pub(super) fn moderators_may_decide(view: &View, findings: &mut Findings) {
         if matches!(answer, Answer::Refused { code: FORBIDDEN, .. }) && !is_excused(view, attempt, answered) {
             let sentence = format!("a moderator of the room was not allowed to decide `{}`", decision.reason);
             findings.broken(sentence, shown.into_iter().chain([attempt.sent, answered]));
+        }
+    }
+}
+
+pub(super) fn presenters_may_decide(view: &View, findings: &mut Findings) {
+    for decision in view.decisions.values().filter(|decision| decision.by.is_none()) {
+        for attempt in decision.request.attempts.values() {
+            let Some((answered, answer)) = attempt.answered else { continue };
+            findings.look();
+            if matches!(answer, Answer::Refused { code: FORBIDDEN, .. }) {
+                let sentence = format!("a presenter, or who has the scope, may not decide `{}`", decision.reason);
+                findings.broken(sentence, [attempt.sent, answered]);
+            }
         }
     }
 }

@@ -93,6 +93,8 @@ struct Event {
     swept: Option<Swept>,
     /// The attributes of a message.
     extras: Option<String>,
+    /// The flags of a message.
+    flags: Vec<String>,
     /// Of a hold: the text that waits, and until when.
     waiting: Option<String>,
     until: Option<u64>,
@@ -139,6 +141,9 @@ struct World {
     /// Reported messages with their rooms, and messages that were pinned.
     reported: Vec<(i64, EventId)>,
     pinned: BTreeSet<EventId>,
+    /// The number of raids so far, and the dry runs of sweeps against them: when, by which number, of which room.
+    raids: u64,
+    previews: Vec<(u64, u64, i64, Swept)>,
     people: people::People,
     /// The times at which a room's presenter has a socket.
     served: Vec<(i64, u64, u64)>,
@@ -158,6 +163,8 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
         decisions: 0,
         reported: Vec::new(),
         pinned: BTreeSet::new(),
+        raids: 0,
+        previews: Vec::new(),
         people: people::People::default(),
         served: Vec::new(),
     };
@@ -315,6 +322,8 @@ impl World {
         if let Some(swept) = &mut swept {
             let seconds = swept.refuses_for.take();
             swept.refuses_until = seconds.map(|seconds| at_ms(sent + i64::from(seconds) * 1_000));
+            let seconds = swept.holds_for.take();
+            swept.holds_until = seconds.map(|seconds| at_ms(sent + i64::from(seconds) * 1_000));
         }
         self.events.push(Event { id, sent, user, target, reason, purge, swept, ..Event::of(stored, room, kind) });
         let attempt = if fate == 1 {

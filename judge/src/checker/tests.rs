@@ -26,6 +26,7 @@ mod places;
 mod positions;
 mod presence;
 mod presenters;
+mod previews;
 mod queues;
 mod readers;
 mod refusing;

@@ -1,5 +1,5 @@
-//! Traces: "acknowledged" is said only of what a page has received and acknowledged, and "archived" only of what is in
-//! the archive.
+//! Traces: "acknowledged" is said only of what a page has received and acknowledged, "archived" only of what is in the
+//! archive, and "deleted" only of what a decision of the log deletes.
 
 use super::Findings;
 use super::view::View;
@@ -21,6 +21,14 @@ pub(super) fn traces_are_true(view: &View, findings: &mut Findings) {
         let is_erased = view.may_be_an_erased_one(logged);
         if trace.archived && trace.found == Some(false) && !is_erased {
             findings.broken(format!("the trace of {} says archived, and MongoDB did not have it", trace.id), lines);
+        }
+        let deletes = |decision| {
+            let mut changes = view.changes(trace.id).iter().filter(|change| change.requested < trace.line);
+            changes.any(|change| change.deletes() && change.decision() == decision)
+        };
+        if trace.deleted.is_some_and(|decision| !deletes(decision)) {
+            let sentence = format!("the trace of {} names a decision that does not delete it", trace.id);
+            findings.broken(sentence, lines);
         }
         if trace.presenter != ACKNOWLEDGED || is_erased {
             continue;

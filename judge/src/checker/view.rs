@@ -20,7 +20,7 @@ mod requests;
 pub(crate) use changes::Change;
 pub(crate) use erasures::Erasure;
 pub(crate) use faults::{Fault, SETTLE_US};
-pub(crate) use messages::{Hold, Messages, Pinned, Queued};
+pub(crate) use messages::{Hold, Messages, Pinned, Preview, Previewed, Queued};
 pub(crate) use people::{Erased, ErasuresInLog, NoteList, Told, WarningList};
 pub(crate) use places::{
     Broadcast, Copied, Followed, Lost, MESSAGE, NOTICE, Part, Place, Room, Ruling, Session, Source, Start, Stream,

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Swept;
+
 /// One observation of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case")]
@@ -39,6 +41,35 @@ pub enum MessageObservation {
         id: EventId,
         /// As in `attaches`.
         extras: String,
+    },
+    /// A message in the log has flags. The message follows.
+    Flagged {
+        /// The message.
+        id: EventId,
+        /// Its flags.
+        flags: Vec<String>,
+    },
+    /// A moderator asks what a sweep would delete.
+    Previews {
+        /// The dry run, unique within the run.
+        preview: u64,
+        /// The ingest node.
+        node: String,
+        /// The room.
+        room: i64,
+        /// The sweep.
+        swept: Swept,
+    },
+    /// The answer.
+    Previewed {
+        /// The dry run.
+        preview: u64,
+        /// The number of messages.
+        messages: usize,
+        /// Whether the node has read the log to its end.
+        complete: bool,
+        /// The latest of them.
+        latest: Vec<EventId>,
     },
     /// The replay of a room shows the message as a notice.
     Notice {
@@ -100,6 +131,9 @@ pub enum MessageObservation {
         presenter: String,
         /// Whether it is archived, according to the trace.
         archived: bool,
+        /// The decision that deletes it, according to the trace.
+        #[serde(default)]
+        deleted: Option<EventId>,
         /// Whether MongoDB had it after the answer. None: MongoDB could not be asked.
         found: Option<bool>,
     },

@@ -1,6 +1,6 @@
 //! The values that observations consist of.
 
-use chat::{EventId, Position, RoomSwept, Similarity};
+use chat::{EventId, ForwardAction, Position, RoomSwept, Similarity};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -165,7 +165,7 @@ pub enum Decided {
 }
 
 /// What a sweep deletes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swept {
     /// The texts. None: any text.
     pub texts: Option<Vec<String>>,
@@ -174,6 +174,12 @@ pub struct Swept {
     pub similarity: Option<u8>,
     /// The authors. None: any viewer.
     pub users: Option<Vec<i64>>,
+    /// In a request: only authors whose first message in the room is at most so many seconds old. The log names them.
+    #[serde(default)]
+    pub first_seen: Option<u32>,
+    /// A flag that messages have. None: with or without flags.
+    #[serde(default)]
+    pub label: Option<String>,
     /// How far back it reaches.
     pub seconds_back: u32,
     /// In a request: for how many seconds posts that match are refused. None: they are not.
@@ -182,24 +188,59 @@ pub struct Swept {
     /// In the log: until when.
     #[serde(default)]
     pub refuses_until: Option<Timestamp>,
+    /// In a request: for how many seconds posts that match wait for a moderator. None: they do not.
+    #[serde(default)]
+    pub holds_for: Option<u32>,
+    /// In the log: until when.
+    #[serde(default)]
+    pub holds_until: Option<Timestamp>,
 }
 
 impl Swept {
-    /// Whether the sweep in the log is the requested one. Only the log knows when its span ends.
+    /// Whether the sweep in the log is the requested one. Only the log knows when its span ends, and who was new.
     pub(crate) fn is_as_requested(&self, requested: &Swept) -> bool {
-        let without_span = |swept: &Swept| Swept { refuses_for: None, refuses_until: None, ..swept.clone() };
-        self.refuses_until.is_some() == requested.refuses_for.is_some() && without_span(self) == without_span(requested)
+        let rest = |swept: &Swept| Swept {
+            users: None,
+            first_seen: None,
+            refuses_for: None,
+            refuses_until: None,
+            holds_for: None,
+            holds_until: None,
+            ..swept.clone()
+        };
+        let are_its_users = match (requested.first_seen, &self.users) {
+            (None, users) => *users == requested.users,
+            (Some(_), Some(new)) => {
+                let asked = requested.users.as_ref();
+                asked.is_none_or(|asked| new.iter().all(|user| asked.contains(user)))
+            }
+            (Some(_), None) => false,
+        };
+        are_its_users
+            && self.refuses_until.is_some() == requested.refuses_for.is_some()
+            && self.holds_until.is_some() == requested.holds_for.is_some()
+            && rest(self) == rest(requested)
     }
 }
 
 impl From<&RoomSwept> for Swept {
     fn from(swept: &RoomSwept) -> Swept {
         let RoomSwept { rule, seconds_back, .. } = swept;
-        let (refuses_for, refuses_until) = (None, swept.deletes_until());
+        let holds = swept.forward.filter(|forward| forward.action == ForwardAction::Hold);
         let users = rule.users.as_ref().map(|users| users.iter().map(|user| user.get()).collect());
         let similarity = rule.similarity.map(Similarity::percent);
-        let (texts, seconds_back) = (rule.texts.clone(), *seconds_back);
-        Swept { texts, similarity, users, seconds_back, refuses_for, refuses_until }
+        Swept {
+            texts: rule.texts.clone(),
+            similarity,
+            users,
+            first_seen: None,
+            label: rule.label.clone(),
+            seconds_back: *seconds_back,
+            refuses_for: None,
+            refuses_until: swept.deletes_until(),
+            holds_for: None,
+            holds_until: holds.map(|forward| forward.until),
+        }
     }
 }
 

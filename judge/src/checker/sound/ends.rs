@@ -10,7 +10,9 @@ use crate::history::{Dialect, Line, MessageObservation, Observation, Phase, Read
 
 impl World {
     pub(super) fn finish(mut self, end: u64) -> Vec<Line> {
+        self.name_new_accounts();
         self.events.sort_by_key(|event| event.stored);
+        self.answer_previews();
         let mut stored: Vec<(u64, usize)> = self
             .events
             .iter()
@@ -63,6 +65,10 @@ impl World {
             let Event { id, room, kind, user, target, reason, purge, swept, sent, .. } = event;
             let text = event.text.as_ref().or(event.waiting.as_ref()).cloned();
             let attached = event.attached(&[], SeenAt::Log, event.text.as_ref());
+            if !event.flags.is_empty() {
+                let flags = event.flags.clone();
+                lines.push((after, Observation::Message(MessageObservation::Flagged { id: *id, flags })));
+            }
             lines.extend(event.hold_ends().into_iter().chain(attached).map(|what| (after, what)));
             lines.push((
                 after,

@@ -116,7 +116,7 @@ impl Event {
     }
 
     /// Whether this decision deletes the earlier message.
-    fn deletes(&self, message: &Event) -> bool {
+    pub(super) fn deletes(&self, message: &Event) -> bool {
         match self.kind {
             "message.deleted" => self.target == Some(message.id),
             "room.cleared" => true,
@@ -130,7 +130,8 @@ impl Event {
                     Some(users) => message.user.is_some_and(|user| users.contains(&user)),
                     None => message.kind == "message.posted" && message.user != message.room,
                 };
-                is_recent && is_about && swept.texts.as_ref().is_none_or(is_said)
+                let is_flagged_so = swept.label.as_ref().is_none_or(|label| message.flags.contains(label));
+                is_recent && is_about && is_flagged_so && swept.texts.as_ref().is_none_or(is_said)
             }),
             "user.banned" => {
                 let since = self.purge.map(|seconds| self.sent - i64::from(seconds) * 1_000);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chat::{EventId, PresenterIdx, UserIdx};
 
 use super::{Draft, Event, MS, ROOMS, World, at_ms};
-use crate::history::{Decided, MessageObservation, Observation, Surface};
+use crate::history::{Decided, MessageObservation, Observation, ReviewVerdict, Surface};
 
 /// The author of messages that wait.
 pub(crate) const WAITING: i64 = 111;
@@ -17,7 +17,7 @@ const HERALD: i64 = 130;
 const FIRST_REPORTER: i64 = 140;
 
 /// How long a message waits.
-const WAITS: u64 = 10_000 * MS;
+pub(super) const WAITS: u64 = 10_000 * MS;
 
 impl World {
     /// A message that waits for a moderator, and what becomes of it.
@@ -29,6 +29,8 @@ impl World {
         let id = EventId::derived(PresenterIdx::try_from(room).ok(), UserIdx::try_from(user).unwrap(), &key);
         let (surface, key) = (Surface::V1, Some(key));
         self.draft(now, Observation::Invoked { post, attempt: 1, node, room, user, surface, key, text: text.clone() });
+        let (said, verdict) = (text.clone(), ReviewVerdict::Hold);
+        self.draft(now, Observation::Reviewed { text: said, verdict });
         let stored = now + self.between(MS, 20 * MS);
         self.drafts.push((stored + 5 * MS, Draft::Waits { post, id }));
         let held = Event::of(stored, Some(room), "message.held");
@@ -141,6 +143,7 @@ impl Event {
             purge,
             swept,
             extras,
+            flags: Vec::new(),
             waiting,
             until,
             copies,

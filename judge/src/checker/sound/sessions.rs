@@ -76,8 +76,15 @@ impl World {
                     drafts.push((at, Observation::Message(acknowledges)));
                     if event.text.is_some() {
                         let (id, presenter) = (event.id, "acknowledged".to_owned());
-                        let (archived, found) = (true, Some(true));
-                        let traced = MessageObservation::Traced { room, id, position, presenter, archived, found };
+                        let traced = MessageObservation::Traced {
+                            room,
+                            id,
+                            position,
+                            presenter,
+                            archived: true,
+                            deleted: event.deletion(&events, at),
+                            found: Some(true),
+                        };
                         drafts.push((at, Observation::Message(traced)));
                     }
                 }

@@ -171,4 +171,8 @@ fn a_trace_that_says_too_much_is_noticed() {
         let MessageObservation::Traced { position, .. } = trace(lines, rng) else { unreachable!() };
         position.index += 1;
     });
+    caught("traces_are_true", |lines, rng| {
+        let MessageObservation::Traced { deleted, .. } = trace(lines, rng) else { unreachable!() };
+        *deleted = Some(EventId::new());
+    });
 }

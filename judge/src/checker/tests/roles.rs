@@ -41,6 +41,29 @@ fn a_moderator_who_may_not_decide_is_noticed() {
 }
 
 #[test]
+fn a_presenter_who_may_not_appoint_is_noticed() {
+    caught("presenters_may_decide", |lines, rng| {
+        let appointments: HashSet<u64> = lines
+            .iter()
+            .filter_map(|line| match &line.what {
+                Observation::Decides { decision, decided: Decided::Appoint { .. }, .. } => Some(*decision),
+                _ => None,
+            })
+            .collect();
+        let is_answer = |what: &Observation| match what {
+            Observation::Confirmed { decision, .. } => appointments.contains(decision),
+            _ => false,
+        };
+        let place = anyone(lines, rng, is_answer);
+        let Observation::Confirmed { decision, attempt, .. } = lines[place].what else {
+            unreachable!("it was looked for")
+        };
+        let code = "forbidden".to_owned();
+        lines[place].what = Observation::Refused { decision, attempt, status: 403, code };
+    });
+}
+
+#[test]
 fn a_dismissed_moderator_who_decides_is_noticed() {
     caught("others_may_not_decide", |lines, rng| {
         let place = answer(lines, rng, true);

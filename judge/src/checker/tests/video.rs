@@ -145,12 +145,12 @@ fn a_followed_replay_that_goes_back_is_noticed() {
 fn a_followed_replay_that_skips_a_message_is_noticed() {
     caught("video_is_followed_in_order", |lines, rng| {
         lines.retain(|line| !matches!(line.what, Observation::Breaks { .. } | Observation::Heals { .. }));
-        // A message that is not deleted later, and was never swept.
+        // A message that is not deleted later, and was never swept or restored.
         let of_sweeps: HashSet<EventId> = parts(lines).collect();
         let is_replayed = |wanted: EventId| {
             let is_it =
                 |what: &Observation| matches!(what, Observation::ReplayedBesideVideo { id, .. } if *id == wanted);
-            !of_sweeps.contains(&wanted) && lines.iter().any(|line| is_it(&line.what))
+            !of_sweeps.contains(&wanted) && !is_restored(lines, wanted) && lines.iter().any(|line| is_it(&line.what))
         };
         let shown = |what: &Observation| match what {
             Observation::ReplayShows { replay, id, .. } if is_replayed(*id) => Some(*replay as i64),

@@ -59,15 +59,23 @@ fn effect(ruling: &Ruling, place: &Place) -> Option<Effect> {
     })
 }
 
-/// A message of the room's log.
-fn posted(room: i64, place: &Place, is_released: bool) -> Posted {
-    let user = place.user.unwrap_or_default();
-    let (message, sent, text) = (place.id, place.sent.unwrap_or_default(), place.text.unwrap_or_default().to_owned());
-    // In these histories nobody who posts is a moderator of the room.
-    Posted { message, user, sent, text, is_viewers: place.kind == MESSAGE && user != room, is_released }
-}
-
 impl<'a> View<'a> {
+    /// A message of the room's log.
+    pub(crate) fn posted(&self, room: i64, place: &Place, is_released: bool) -> Posted {
+        let user = place.user.unwrap_or_default();
+        let flags = self.messages.flags.get(&place.id).map(|flags| flags.to_vec()).unwrap_or_default();
+        Posted {
+            message: place.id,
+            user,
+            sent: place.sent.unwrap_or_default(),
+            text: place.text.unwrap_or_default().to_owned(),
+            flags,
+            // In these histories nobody who posts is a moderator of the room.
+            is_viewers: place.kind == MESSAGE && user != room,
+            is_released,
+        }
+    }
+
     /// Applies the decisions of each room to its messages.
     pub(super) fn follow_deletions(&mut self) {
         let rulings = || self.rulings.iter().filter(|ruling| ruling.source == Source::Log);
@@ -79,7 +87,7 @@ impl<'a> View<'a> {
             let mut deletions = Deletions::default();
             for place in &room.log {
                 if place.is_message {
-                    deletions.post(posted(*number, place, released.contains(&place.id)));
+                    deletions.post(self.posted(*number, place, released.contains(&place.id)));
                 } else if let Some(effect) = of_id.get(&place.id).and_then(|ruling| effect(ruling, place)) {
                     deletions.decide(place.id, effect);
                 }
@@ -202,7 +210,7 @@ impl<'a> View<'a> {
 
     fn sweeps(&self, decision: &Decision, swept: &Swept, place: &Place) -> bool {
         let Some((room, message)) = self.logged.get(&place.id) else { return true };
-        let matches = || deletions::matches(swept, &posted(*room, message, false));
+        let matches = || deletions::matches(swept, &self.posted(*room, message, false));
         self.is_changed_by(message, decision).unwrap_or_else(matches)
     }
 

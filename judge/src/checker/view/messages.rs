@@ -6,7 +6,7 @@ use chat::{EventId, Position};
 use jiff::Timestamp;
 
 use super::{Answer, Part, Place, Session, Source, View};
-use crate::history::{MessageObservation, Observation, SeenAt};
+use crate::history::{MessageObservation, Observation, SeenAt, Swept};
 
 /// A hold in the log: its first copy.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,7 @@ pub(crate) struct Traced<'a> {
     pub(crate) position: Position,
     pub(crate) presenter: &'a str,
     pub(crate) archived: bool,
+    pub(crate) deleted: Option<EventId>,
     pub(crate) found: Option<bool>,
 }
 
@@ -52,6 +53,26 @@ pub(crate) struct Queued<'a> {
     pub(crate) count: usize,
     pub(crate) reports: &'a [EventId],
     pub(crate) closed: Option<EventId>,
+}
+
+/// A dry run of a sweep.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Preview<'a> {
+    /// The line of the request.
+    pub(crate) asked: usize,
+    pub(crate) room: i64,
+    pub(crate) swept: &'a Swept,
+    /// None: the request has failed.
+    pub(crate) answered: Option<Previewed<'a>>,
+}
+
+/// Its answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Previewed<'a> {
+    pub(crate) line: usize,
+    pub(crate) messages: usize,
+    pub(crate) complete: bool,
+    pub(crate) latest: &'a [EventId],
 }
 
 /// What is known of single messages.
@@ -77,6 +98,10 @@ pub(crate) struct Messages<'a> {
     pub(crate) acknowledged: HashMap<i64, Vec<(usize, Position)>>,
     pub(crate) traces: Vec<Traced<'a>>,
     pub(crate) queue: Vec<Queued<'a>>,
+    /// The flags of the log's messages.
+    pub(crate) flags: HashMap<EventId, &'a [String]>,
+    /// The dry runs of sweeps.
+    pub(crate) previews: BTreeMap<u64, Preview<'a>>,
 }
 
 impl<'a> View<'a> {
@@ -103,6 +128,17 @@ impl<'a> View<'a> {
             MessageObservation::Attached { seen, id, extras } => {
                 self.messages.attached.insert((*seen, *id), (line, extras));
             }
+            MessageObservation::Flagged { id, flags } => drop(self.messages.flags.insert(*id, flags)),
+            MessageObservation::Previews { preview, room, swept, .. } => {
+                let asked = Preview { asked: line, room: *room, swept, answered: None };
+                self.messages.previews.insert(*preview, asked);
+            }
+            MessageObservation::Previewed { preview, messages, complete, latest } => {
+                let (messages, complete) = (*messages, *complete);
+                if let Some(asked) = self.messages.previews.get_mut(preview) {
+                    asked.answered = Some(Previewed { line, messages, complete, latest });
+                }
+            }
             MessageObservation::Notice { id } => drop(self.messages.notices.insert(*id, line)),
             MessageObservation::Pinned { seen, pinned } => {
                 if let Some(session) = self.session(*seen, sessions, readers) {
@@ -126,9 +162,10 @@ impl<'a> View<'a> {
                     of_room.push((line, *position));
                 }
             }
-            MessageObservation::Traced { room, id, position, presenter, archived, found } => {
-                let (room, id, position, archived, found) = (*room, *id, *position, *archived, *found);
-                self.messages.traces.push(Traced { line, room, id, position, presenter, archived, found });
+            MessageObservation::Traced { room, id, position, presenter, archived, deleted, found } => {
+                let (room, id, position, archived) = (*room, *id, *position, *archived);
+                let (deleted, found) = (*deleted, *found);
+                self.messages.traces.push(Traced { line, room, id, position, presenter, archived, deleted, found });
             }
             MessageObservation::Queued { room, id, count, reports, closed } => {
                 let (room, id, count, closed) = (*room, *id, *count, *closed);
