@@ -285,8 +285,10 @@ async fn streams(
             ..fill.clone()
         });
         let mut reached = Vec::new();
-        for epoch in earlier.chain([fill.clone()]) {
-            if let Err(failure) = progress.look(database, &epoch, backlog.acknowledged.min(epoch.last)).await {
+        for mut epoch in earlier.chain([fill.clone()]) {
+            let acknowledged = backlog.acknowledged.min(epoch.last);
+            step_over_hole(log, progress.reached(epoch.epoch), acknowledged, &mut epoch).await?;
+            if let Err(failure) = progress.look(database, &epoch, acknowledged).await {
                 tracing::debug!(error = %failure, "cannot read how far the log is archived: {failure}");
             }
             reached.push((epoch.last, progress.reached(epoch.epoch)));
@@ -295,6 +297,26 @@ async fn streams(
         streams.push(StreamProgress { backlog, fill, archived });
     }
     Ok(streams)
+}
+
+/// Batches that the server acknowledges although they are in no archive, and that the stream does not have: a file of
+/// the log was damaged. They are gone as if they had left the log by their age.
+async fn step_over_hole(
+    log: &Log,
+    reached: Option<i64>,
+    acknowledged: u64,
+    epoch: &mut Fill,
+) -> Result<(), nats::Error> {
+    let Some(reached) = reached.and_then(|reached| u64::try_from(reached).ok()) else { return Ok(()) };
+    if reached >= acknowledged || reached + 1 < epoch.first {
+        return Ok(());
+    }
+    match log.next_stored(&epoch.stream, reached + 1).await? {
+        Some((next, _)) if next == reached + 1 => {}
+        Some((next, stored)) if next <= acknowledged => (epoch.first, epoch.oldest) = (next, Some(stored)),
+        _ => (epoch.first, epoch.oldest) = (acknowledged + 1, None),
+    }
+    Ok(())
 }
 
 fn report_panic(joined: Option<Result<(), tokio::task::JoinError>>) {

@@ -147,6 +147,18 @@ pub(crate) async fn message_at<I>(stream: &stream::Stream<I>, sequence: u64) -> 
     request("reading a message of a stream", asking).await
 }
 
+/// The first message from that sequence on. None: the stream has none there.
+pub(crate) async fn next_message<I>(stream: &stream::Stream<I>, sequence: u64) -> Result<Option<StreamMessage>, Error> {
+    let asking = async {
+        match stream.get_first_raw_message_by_subject(">", sequence).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    request("looking for the next message of a stream", asking).await
+}
+
 /// A time of the server's, from the client's type.
 pub(crate) fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
     Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or(Timestamp::MAX)

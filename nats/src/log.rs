@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::stream::Stream;
 use chat::{Event, EventId, NodeId, Position, PresenterIdx};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use crate::epoch::continuity;
 use crate::epoch::continuity::Mark;
 use crate::epoch::timeline::Timelines;
 use crate::error::{AppendError, Error};
-use crate::jetstream::{REQUEST_TIMEOUT, find_stream, request};
+use crate::jetstream::{REQUEST_TIMEOUT, find_stream, next_message, request, timestamp};
 use crate::partition;
 use crate::partition::partition_of;
 use crate::read::consume;
@@ -295,6 +296,15 @@ impl Log {
     /// How full each stream of the log is.
     pub async fn fill(&self) -> Result<Vec<Fill>, Error> {
         try_join_all((0..self.context.config.partitions).map(|partition| trim::fill(&self.context, partition))).await
+    }
+
+    /// The oldest batch of that stream from `sequence` on: its sequence, and when it was stored. A stream whose files
+    /// were damaged has holes. `None`: there is none.
+    pub async fn next_stored(&self, stream: &str, sequence: u64) -> Result<Option<(u64, Timestamp)>, Error> {
+        let asking = self.context.jetstream.get_stream_no_info(stream);
+        let stream: Stream<()> = request("asking for a stream of the log", asking).await?;
+        let next = next_message(&stream, sequence).await?;
+        Ok(next.map(|batch| (batch.sequence, timestamp(batch.time))))
     }
 
     /// Removes archived batches before their age from each partition that is nearly full, and returns their number.

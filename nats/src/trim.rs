@@ -11,7 +11,7 @@ use crate::capacity::{Fill, high_water, low_water};
 use crate::context::Context;
 use crate::epoch::continuity::same_stream;
 use crate::error::Error;
-use crate::jetstream::{request, timestamp};
+use crate::jetstream::{next_message, request, timestamp};
 use crate::partition;
 use crate::state::decisions::Decisions;
 
@@ -59,17 +59,15 @@ pub(crate) async fn trim(context: &Arc<Context>, partition: u32, archived: Posit
     Ok(until - fill.first)
 }
 
-/// The first batch in `from..to` that was stored at that time or later; otherwise `to`.
+/// The first batch in `from..to` that was stored at that time or later; otherwise `to`. The stream may have holes.
 async fn first_since(stream: &stream::Stream, from: u64, to: u64, time: Timestamp) -> Result<u64, Error> {
     let (mut low, mut high) = (from, to);
     // Usually all of them are old enough.
     let mut middle = to.saturating_sub(1);
     while low < high {
-        let batch = request("asking for a batch of the log", stream.get_raw_message(middle)).await?;
-        if timestamp(batch.time) < time {
-            low = middle + 1;
-        } else {
-            high = middle;
+        match next_message(stream, middle).await? {
+            Some(batch) if batch.sequence < high && timestamp(batch.time) < time => low = batch.sequence + 1,
+            _ => high = middle,
         }
         middle = low.midpoint(high);
     }

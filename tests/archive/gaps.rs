@@ -125,6 +125,58 @@ async fn events_that_left_the_log_unarchived_are_recorded_as_a_gap_and_declared_
 }
 
 #[tokio::test]
+async fn a_hole_in_the_log_is_recorded_as_a_gap() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    append(&world, "archived", 3).await;
+    reached(&archiver, 3).await;
+    assert_eq!(archiver.terminate().await, 0);
+
+    // As after a damage to one of the server's files: these sequences have no batch, and earlier and later ones do.
+    let mut config = stream(&world).await.cached_info().config.clone();
+    config.subjects.push("damaged".to_owned());
+    let context = async_nats::jetstream::new(async_nats::connect(world.nats.url()).await.unwrap());
+    context.update_stream(config).await.unwrap();
+    for _ in 0..2 {
+        context.publish("damaged", "".into()).await.unwrap().await.unwrap();
+    }
+    append(&world, "behind the hole", 3).await;
+    stream(&world).await.purge().filter("damaged").await.unwrap();
+
+    archiver.start_again().await;
+    let now = reached(&archiver, 8).await;
+    assert_eq!((&now["missing"]["batches"], &now["missing"]["gaps"]), (&2.into(), &1.into()), "{now}");
+    archived(&world).await;
+    let gaps = gaps(&world).await;
+    let [gap] = gaps.as_slice() else { panic!("{gaps:?}") };
+    assert_eq!((gap.get_i64("first").unwrap(), gap.get_i64("last").unwrap()), (4, 5));
+    let at = |member: &str| gap.get_datetime(member).unwrap();
+    assert!(at("after") <= at("before"), "{gap}");
+    let runs = world.collection("archive_runs").count_documents(doc! {}).await.unwrap();
+    assert_eq!(runs, 0, "what is archived behind the hole is folded");
+}
+
+#[tokio::test]
+async fn thousands_of_archived_batches_that_wait_for_an_earlier_one_stop_no_archiver() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    append(&world, "archived", 1).await;
+    reached(&archiver, 1).await;
+    // As several archivers leave them while one waits for MongoDB with an earlier batch.
+    let epoch = world.log.timelines().epoch(super::presenter(1)) as i64;
+    let at = mongodb::bson::DateTime::now();
+    let runs = (0..6_000_i64).map(|number| {
+        let sequence = 1_000_000 + 2 * number;
+        let id = format!("{epoch:x}-{sequence:x}");
+        doc! { "_id": id, "epoch": epoch, "from": sequence, "to": sequence, "storedFrom": at, "storedTo": at }
+    });
+    world.collection("archive_runs").insert_many(runs).await.unwrap();
+    append(&world, "later", 5).await;
+    let now = reached(&archiver, 6).await;
+    assert_eq!(now["missing"], serde_json::json!({ "gaps": 0, "batches": 0 }), "{now}");
+}
+
+#[tokio::test]
 async fn the_first_archiver_of_an_old_log_misses_nothing_of_before() {
     let world = World::start().await;
     append(&world, "before there was an archive", 10).await;

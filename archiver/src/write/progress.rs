@@ -100,16 +100,19 @@ impl Watch {
     async fn fold_and_compare(&mut self, database: &Database, fill: &Fill, acknowledged: u64) -> Result<i64, Failure> {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let (epoch, gone) = (number(fill.epoch), number(fill.first) - 1);
-        let (progress, runs) = loop {
+        let (progress, runs, is_all) = loop {
             // First the runs, then the progress: another archiver may fold runs into it in between.
             let runs = read(database, epoch).await?;
             let progress = standing(database, epoch, fill, number(acknowledged).max(gone), &runs).await?;
             let is_all = runs.len() < PAGE as usize;
             let progress = fold(database, progress, &runs).await?;
-            if is_all {
-                break (progress, runs);
+            // A full page of which nothing was folded, as all of it waits for an earlier batch, would come again.
+            if is_all || runs.iter().all(|run| run.to > progress.sequence) {
+                break (progress, runs, is_all);
             }
         };
+        // The runs behind a full page are not known.
+        let gone = if is_all { gone } else { runs.last().map_or(gone, |last| gone.min(last.to)) };
         let missing = uncovered(progress.sequence, gone, &runs);
         if missing.is_empty() {
             self.suspects.remove(&epoch);
