@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::Settings;
@@ -30,6 +31,8 @@ pub enum Says {
     Hold,
     /// Allow, late.
     Delay(Duration),
+    /// Allow, once this is notified.
+    AllowAfter(Arc<Notify>),
     /// Allow, with this status.
     Status(u16),
     /// A redirect to a URL that would allow.
@@ -121,6 +124,10 @@ async fn review(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         Says::Replace(text) => json!({"action": "replace", "text": text}).to_string().into_response(),
         Says::Delay(delay) => {
             tokio::time::sleep(delay).await;
+            allow.into_response()
+        }
+        Says::AllowAfter(moment) => {
+            moment.notified().await;
             allow.into_response()
         }
         Says::Status(status) => (StatusCode::from_u16(status).unwrap(), allow).into_response(),

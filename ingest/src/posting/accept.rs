@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::settings::Links;
-use chat::{Body, Event, EventId, ForwardAction, MessageHeld, MessagePosted, Position, PresenterIdx, Role, User, now};
+use chat::{
+    Body, Event, EventId, ForwardAction, MessageHeld, MessagePosted, Position, PresenterIdx, Request, Role, User, now,
+};
 use jiff::Timestamp;
 use nats::{AppendError, believed};
 use runtime::TraceContext;
@@ -125,6 +127,11 @@ impl Ingest {
         judged.is_held &= role == Role::Viewer;
         let user = sender.user(role);
         let reviewed = self.reviewed(assigned.id, presenter, &user, judged, extras.as_deref_mut()).await?;
+        // The review may have taken long. If another try of the request is in the log by now, its message may be held, or
+        // denied already, and this one must not bring it into the room.
+        if let Some(earlier) = self.earlier_try(assigned) {
+            return earlier.map(|stored| (stored, None));
+        }
         let Judged { text, flags, is_held } = reviewed;
         // A ban holds within a second, however long the room server and the review hook took.
         let at = now();
@@ -237,15 +244,18 @@ impl Ingest {
         self.metrics.appended(&kind);
         let Some(request) = request else { return Ok(Stored { position, is_held }) };
         let find = self.replay.find(|replay| replay.accepted_keys.get(request.key).filter(|first| first.id == id));
-        let first = Box::pin(find).await;
-        match first {
-            Some(Earlier { position, digest, is_held, .. }) if digest == request.digest => {
-                Ok(Stored { position, is_held })
-            }
-            Some(_) => Err(Refusal::IdempotencyKeyReused),
+        match Box::pin(find).await {
+            Some(first) => stored_by(first, request),
             // The event is in the log, but it may be this request's or another's under the same key.
             None => Err(Refusal::Append(AppendError::Unknown)),
         }
+    }
+
+    /// What another try of the request has stored, as far as this node knows.
+    fn earlier_try(&self, assigned: &AssignedId) -> Option<Result<Stored, Refusal>> {
+        let request = assigned.request?;
+        let first = self.replay.accepted_keys.get(request.key).filter(|first| first.id == assigned.id)?;
+        Some(stored_by(first, request))
     }
 
     /// Bans, roles and settings are known only once the log has been replayed.
@@ -269,4 +279,10 @@ impl Ingest {
             Err(Unreachable) => Err(Refusal::RoomServerUnavailable),
         }
     }
+}
+
+/// What the first request under the key has stored, if this one is the same.
+fn stored_by(first: Earlier, request: Request) -> Result<Stored, Refusal> {
+    let Earlier { position, digest, is_held, .. } = first;
+    if digest == request.digest { Ok(Stored { position, is_held }) } else { Err(Refusal::IdempotencyKeyReused) }
 }

@@ -1,5 +1,9 @@
 //! Held messages, at all four places and on two nodes: moderators alone know of them until they are released.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use super::*;
 use crate::support::{EventStream, Gate, Held, ReviewHook, Says};
 
@@ -335,6 +339,33 @@ async fn a_message_that_another_try_brings_into_the_room_waits_no_longer() {
     world.queues_are(&[]).await;
     let denied = world.decide(&world.nodes[1], &held.json(), "deny", &moderator()).await;
     denied.assert_problem(409, "already_released");
+}
+
+/// As before, but the message is denied while the other node waits for the hook.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_message_is_not_brought_into_the_room_by_a_try_that_waited_for_the_hook() {
+    let hook = ReviewHook::start().await;
+    let world = World::start_with(|settings| hook.settings(settings).set("ingest.review.deadline_ms", "10000")).await;
+    let post = async |node: &Role| {
+        let url = format!("{}/v1/rooms/{PRESENTER}/messages", node.url());
+        let request = world.client.post(url).bearer_auth(token(7, "nick")).header("idempotency-key", "twice");
+        answer(request.json(&json!({ "text": "is this right?" }))).await
+    };
+    let moment = Arc::new(Notify::new());
+    hook.say(Says::AllowAfter(moment.clone()));
+    let (late, held) = tokio::join!(post(&world.nodes[1]), async {
+        eventually("the first try is reviewed", PATIENCE, async || (hook.asked().len() == 1).then_some(())).await;
+        hook.say(Says::Hold);
+        let held = post(&world.nodes[0]).await;
+        world.queues_are(&[&held.json()]).await;
+        decided(&world.decide(&world.nodes[1], &held.json(), "deny", &moderator()).await);
+        moment.notify_one();
+        held
+    });
+    assert_eq!((held.status.as_u16(), &held.json()["held"]), (202, &json!(true)), "{held:?}");
+    assert_eq!((late.status.as_u16(), late.json()), (202, held.json()), "both tries have one answer");
+    assert!(crate::ingest::messages(&world.nats.url()).await.is_empty());
+    world.queues_are(&[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
