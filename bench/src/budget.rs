@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     profile: Option<String>,
 }
 
+/// How often a role is counted before a failure is believed.
+const TRIES: u32 = 3;
+
 /// More than this, of the figure in the file, fails.
 const MOST: f64 = 1.10;
 
@@ -60,10 +63,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut over = Vec::new();
     for role in roles {
         let (messages, known) = (messages(*role, profile == SHORT), budget.get(role).copied());
-        let mut counted = instructions::a_message(*role, &messages).await?;
+        let mut counted = count(*role, &messages).await?;
         if !arguments.write && known.is_some_and(|known| counted as f64 > MOST * known as f64) {
             // A batch may have been small once, on a busy machine.
-            counted = counted.min(instructions::a_message(*role, &messages).await?);
+            counted = counted.min(count(*role, &messages).await?);
         }
         let ratio = known.map(|known| counted as f64 / known as f64);
         let column = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
@@ -92,6 +95,17 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         over[0],
     );
     Ok(())
+}
+
+/// Counts again if it fails: a role that got no processor for seconds refuses what waited for it meanwhile.
+async fn count(role: Role, messages: &Messages) -> anyhow::Result<u64> {
+    for _ in 1..TRIES {
+        match instructions::a_message(role, messages).await {
+            Ok(counted) => return Ok(counted),
+            Err(error) => eprintln!("counting {} again: {error:#}", role.name()),
+        }
+    }
+    instructions::a_message(role, messages).await
 }
 
 /// The messages that are counted. The count repeats, because each role gets the same work in each run.
