@@ -1,6 +1,7 @@
 //! A history: every observation of a run on one clock, as NDJSON. Any tool can read it, and the checker can judge it
 //! again later. The history only records; the checker judges.
 
+mod decided;
 mod message;
 mod observation;
 mod parts;
@@ -17,9 +18,10 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+pub use decided::{Decided, Swept};
 pub use message::{MessageObservation, SeenAt, extras};
 pub use observation::Observation;
-pub use parts::{Beginning, Decided, Dialect, LostEvent, Phase, Reading, ReviewVerdict, StreamState, Surface, Swept};
+pub use parts::{Beginning, Dialect, LostEvent, Phase, Reading, ReviewVerdict, StreamState, Surface};
 pub use people::{ListedNote, ListedWarning, PersonObservation};
 pub use readers::{ReaderObservation, ReaderView};
 
