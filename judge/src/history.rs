@@ -28,6 +28,10 @@ pub use readers::{ReaderObservation, ReaderView};
 /// The fault that removes the durable readers of the log.
 pub const FORGET_READERS: &str = "forget the readers of the log";
 
+/// The fault that flips a bit in the last file of the log. nats-server may lose what it writes behind that bit, at a
+/// later start.
+pub const FLIP_A_BIT: &str = "flip a bit of the log";
+
 /// The link in posts that have one.
 pub const LINK: &str = "https://example.com";
 

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use async_nats::jetstream::{self, Context};
 use jiff::Timestamp;
 use judge::history::{Observation, Reading, Recorder, StreamState};
+use nats::ServerUrl;
 use serde::Deserialize;
 
 use crate::system::System;
@@ -82,6 +84,20 @@ struct Known {
     acknowledged: Option<u64>,
 }
 
+/// The sequences that a stream does not have between its first and its last, as the leader lists them.
+async fn holes(jetstream: &Context, name: &str) -> anyhow::Result<Vec<(u64, u64)>> {
+    let stream = jetstream.get_stream_no_info(name).await?;
+    let info = stream.info_builder().with_deleted(true).fetch().await.context("the stream does not answer")?;
+    let mut holes: Vec<(u64, u64)> = Vec::new();
+    for sequence in info.info.state.deleted.unwrap_or_default() {
+        match holes.last_mut() {
+            Some((_, last)) if *last + 1 == sequence => *last = sequence,
+            _ => holes.push((sequence, sequence)),
+        }
+    }
+    Ok(holes)
+}
+
 fn epochs(timeline: &str) -> impl Iterator<Item = u64> {
     timeline.split(',').filter_map(|segment| u64::from_str_radix(segment.split_once('@')?.0, 16).ok())
 }
@@ -112,9 +128,11 @@ pub(crate) async fn read(system: &System, recorder: &Recorder) -> anyhow::Result
         }
     }
     anyhow::ensure!(!streams.is_empty(), "nats-server has no stream of the log");
-    for Known { epochs, first, last, acknowledged } in streams.into_values() {
-        let epochs = epochs.into_iter().collect();
-        recorder.note(Observation::Stream(StreamState { epochs, first, last, acknowledged }));
+    let servers: Vec<String> = system.config.nats.urls.iter().map(ServerUrl::shown).collect();
+    let jetstream = jetstream::new(async_nats::connect(servers).await.context("cannot connect to NATS")?);
+    for (name, Known { epochs, first, last, acknowledged }) in streams {
+        let (epochs, holes) = (epochs.into_iter().collect(), holes(&jetstream, &name).await?);
+        recorder.note(Observation::Stream(StreamState { epochs, first, last, acknowledged, holes }));
     }
     recorder.note(Observation::Read { reading: Reading::Streams });
     Ok(())

@@ -148,6 +148,7 @@ impl<'a> View<'a> {
         view.know_what_was_replaced();
         view.set_holds_aside();
         view.fill_rooms();
+        view.lose_what_is_in_holes();
         view.excuse_what_was_lost();
         view.follow_deletions();
         view

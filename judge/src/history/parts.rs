@@ -98,6 +98,9 @@ pub struct StreamState {
     pub last: u64,
     /// The sequence up to which the archive's consumer has acknowledged. None: no such consumer.
     pub acknowledged: Option<u64>,
+    /// The sequences between the first and the last that the servers do not have: each first and last one of a hole.
+    #[serde(default)]
+    pub holes: Vec<(u64, u64)>,
 }
 
 /// A source that is read at the end of a run.

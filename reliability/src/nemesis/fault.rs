@@ -1,6 +1,6 @@
 //! The faults by name: what each requires, and what it holds. Other modules inject them.
 
-use judge::history::FORGET_READERS;
+use judge::history::{FLIP_A_BIT, FORGET_READERS};
 
 use crate::system::{Kind, System};
 
@@ -109,7 +109,7 @@ impl Fault {
             Fault::Blackout => "power loss of everything".to_owned(),
             Fault::ClockStep(kind) => format!("clock step of {}", kind.word()),
             Fault::Truncate => "truncate the log".to_owned(),
-            Fault::FlipBit => "flip a bit of the log".to_owned(),
+            Fault::FlipBit => FLIP_A_BIT.to_owned(),
             Fault::ForgetReaders => FORGET_READERS.to_owned(),
             Fault::Restore => "restore the log".to_owned(),
             Fault::Cut(link) => format!("reset {link}"),

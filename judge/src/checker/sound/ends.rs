@@ -91,7 +91,13 @@ impl World {
         let last = stored.len() as u64;
         lines.push((
             after,
-            Observation::Stream(StreamState { epochs: vec![7], first: 1, last, acknowledged: Some(last) }),
+            Observation::Stream(StreamState {
+                epochs: vec![7],
+                first: 1,
+                last,
+                acknowledged: Some(last),
+                holes: Vec::new(),
+            }),
         ));
         for event in &self.events {
             let Some((kind, target)) = event.audited() else { continue };

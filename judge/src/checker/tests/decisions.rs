@@ -101,7 +101,13 @@ fn a_ban_from_every_room_that_one_partition_lacks_is_noticed() {
         any(lines, rng, |what| matches!(what, Observation::Logged { room: None, .. }));
         // A second partition, with an epoch that no other line has.
         let end = lines.len() - 1;
-        let what = Observation::Stream(StreamState { epochs: vec![8], first: 1, last: 0, acknowledged: Some(0) });
+        let what = Observation::Stream(StreamState {
+            epochs: vec![8],
+            first: 1,
+            last: 0,
+            acknowledged: Some(0),
+            holes: Vec::new(),
+        });
         lines.insert(end, Line { at: lines[end].at, what });
     });
 }

@@ -9,7 +9,7 @@ use super::{
     Answer, Broadcast, Copied, Decision, Erasure, Fault, Followed, Lost, Place, Post, Request, Ruling, Session, Source,
     Start, Stream, View,
 };
-use crate::history::{Beginning, LostEvent, Observation, ReviewVerdict, StreamState, Surface};
+use crate::history::{Beginning, FLIP_A_BIT, LostEvent, Observation, ReviewVerdict, StreamState, Surface};
 
 /// The close code of a session that a newer one replaced.
 const REPLACED: u16 = 4002;
@@ -54,6 +54,26 @@ impl<'a> View<'a> {
             room.archive.iter_mut().chain(&mut room.replay).chain(videos).for_each(|place| {
                 sent(place);
             });
+        }
+    }
+
+    /// After a flipped bit, the events in holes of the log are lost too. The fault itself noted only what was lost at
+    /// once. Nobody can tell when the rest went, so there is no loss that presenters must have been told of.
+    pub(super) fn lose_what_is_in_holes(&mut self) {
+        let flips = self.faults.values().filter(|fault| fault.kind == FLIP_A_BIT).map(|fault| fault.begins);
+        let Some(flip) = flips.min() else { return };
+        for entry in &self.lines[flip..] {
+            let (Observation::Ok { id, position, .. }
+            | Observation::Confirmed { id, position, .. }
+            | Observation::Frame { id, position, .. }
+            | Observation::Archived { id, position, .. }
+            | Observation::Audited { id, position, .. }) = &entry.what
+            else {
+                continue;
+            };
+            if self.stream(*position).is_some_and(|stream| stream.has_a_hole_at(position.sequence)) {
+                self.lost.entry(*id).or_insert((flip, *position));
+            }
         }
     }
 
@@ -298,9 +318,9 @@ impl<'a> View<'a> {
                     }
                 }
             }
-            Observation::Stream(StreamState { epochs, first, last, acknowledged }) => {
+            Observation::Stream(StreamState { epochs, first, last, acknowledged, holes }) => {
                 let (first, last, acknowledged) = (*first, *last, *acknowledged);
-                self.streams.push(Stream { line, epochs, first, last, acknowledged });
+                self.streams.push(Stream { line, epochs, first, last, acknowledged, holes });
             }
             _ => {}
         }

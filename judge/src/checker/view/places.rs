@@ -158,6 +158,13 @@ pub(crate) struct Stream<'a> {
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) acknowledged: Option<u64>,
+    pub(crate) holes: &'a [(u64, u64)],
+}
+
+impl Stream<'_> {
+    pub(crate) fn has_a_hole_at(&self, sequence: u64) -> bool {
+        self.holes.iter().any(|(first, last)| (*first..=*last).contains(&sequence))
+    }
 }
 
 /// What a sweep or its end did to a message, as a session received it.
