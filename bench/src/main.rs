@@ -26,6 +26,7 @@ mod statistics;
 mod sweep;
 mod system;
 mod texts;
+mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -70,6 +71,8 @@ enum Command {
     Instructions(instructions::Arguments),
     /// The same, compared with the figures in bench/budget.toml: fails if a role takes a tenth more
     Budget(budget::Arguments),
+    /// Work for a build that is optimised by a profile, with a binary that writes one
+    Train(train::Arguments),
 }
 
 #[tokio::main]
@@ -89,6 +92,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Plots(arguments) => plots::run(&arguments).await,
         Command::Echo { port } => compare::echo(port).await,
         Command::Instructions(arguments) => instructions::run(&arguments).await,
+        Command::Train(arguments) => train::run(&arguments).await,
         Command::Budget(arguments) => budget::run(&arguments).await,
     }
 }

@@ -14,6 +14,9 @@ use crate::{process, room_server};
 /// The secret that signs tokens.
 pub(crate) const SECRET: &str = "a secret of the bench, of more than 32 bytes";
 
+/// How long a part gets to stop.
+const STOP: Duration = Duration::from_secs(30);
+
 /// A running system. Dropping it kills its processes.
 pub(crate) struct System {
     pub(crate) ingest: u16,
@@ -80,6 +83,11 @@ impl System {
     /// Starts a system with further settings.
     pub(crate) async fn start_with(nodes: usize, settings: &[(&'static str, String)]) -> anyhow::Result<System> {
         System::launch(nodes, false, 1, None, settings).await
+    }
+
+    /// Starts a system with an archive and further settings.
+    pub(crate) async fn start_archiving(nodes: usize, settings: &[(&'static str, String)]) -> anyhow::Result<System> {
+        System::launch(nodes, true, 1, None, settings).await
     }
 
     /// Starts a system of which one role runs under another program.
@@ -164,6 +172,15 @@ impl System {
         }
         let nats = nats_urls.into_iter().next().context("the log has no server")?;
         Ok(System { ingest, nodes: started, nats, replicas, mongo: uri, parts, _folder: folder })
+    }
+
+    /// Stops the roles, which finish what they have in hand, and then the servers.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let nodes = self.nodes.iter_mut().map(|node| &mut node.server);
+        for part in nodes.chain(self.parts.iter_mut().rev()) {
+            part.terminate(STOP).await?;
+        }
+        Ok(())
     }
 
     /// The process ids of the log's servers.
