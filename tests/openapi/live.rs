@@ -13,7 +13,7 @@ use crate::ingest::tokens::token_with;
 use crate::support::{self, Folder, Mongod};
 
 /// The number of requests per operation and phase.
-const EXAMPLES: &str = "50";
+const EXAMPLES: &str = "35";
 
 /// A run takes a minute. A slow machine is not an error.
 const PATIENCE: Duration = Duration::from_secs(600);
